@@ -1,0 +1,1 @@
+//! The actor graph: state, supervision, coalescing, timers.

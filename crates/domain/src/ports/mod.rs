@@ -1,0 +1,24 @@
+//! The ports: what the factory asks of the world, in its own words.
+//!
+//! Each port is a small trait with documented failures. Adapters implement them; for each there is a
+//! twin in memory, and one suite of tests runs against both.
+
+mod blobs;
+mod clock;
+mod keys;
+mod release;
+mod schematics;
+mod signatures;
+
+pub use blobs::{
+    BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, FactoryBlobs, Lease, Record, RecordKey, RecordKind,
+    StoreError, StoreUsage,
+};
+pub use clock::Clock;
+pub use keys::{KeyError, Signer};
+pub use release::{
+    BlobStream, Descriptor, InvalidRepository, Platform, RawManifest, Reference, ReleaseSource, Repository,
+    SourceError,
+};
+pub use schematics::SchematicStore;
+pub use signatures::{SignatureCheck, Verified, VerifyError};

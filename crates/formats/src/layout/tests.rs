@@ -1,0 +1,166 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{MemoryBlobs, noise};
+
+/// A layout of every kind of extent, from a short recipe.
+fn build(recipe: &[(u8, u64)], blobs: &mut MemoryBlobs, depth: usize) -> Layout {
+    let mut builder = LayoutBuilder::new();
+    for &(kind, size) in recipe {
+        match kind % 6 {
+            0 => builder.zero(size),
+            1 => builder.bytes(noise((size % 9000) as usize, size)),
+            2 => {
+                let bytes = noise((size % 300_000) as usize + 1, size + 1);
+                let offset = size % bytes.len() as u64;
+                let len = bytes.len() as u64 - offset;
+                builder.blob(BlobRange { digest: blobs.add(bytes), offset, len })
+            }
+            3 => builder.run(Run::repeat(Bytes::from(noise((size % 97) as usize + 1, 3)), size % 500)),
+            4 => builder.run(Run::counter(size as u32, size % 5000)),
+            _ if depth > 0 => {
+                let inner = build(&recipe[..recipe.len() / 2], blobs, depth - 1);
+                let framing = [Framing::ZstdRaw, Framing::Lzma2, Framing::Lzma2First, Framing::DeflateStored]
+                    [(size % 4) as usize];
+                builder.run(Run::framed(inner, framing))
+            }
+            _ => builder.zero(1),
+        };
+    }
+    builder.build()
+}
+
+/// The same bytes, made the slow way: one byte at a time.
+fn slowly(layout: &Layout, blobs: &MemoryBlobs) -> Vec<u8> {
+    let mut out = Vec::new();
+    for extent in layout.extents() {
+        match extent {
+            Extent::Zero(len) => out.resize(out.len() + *len as usize, 0),
+            Extent::Bytes(bytes) => out.extend_from_slice(bytes),
+            Extent::Blob(r) => {
+                let blob = blobs.get(&r.digest).unwrap();
+                out.extend_from_slice(&blob[r.offset as usize..(r.offset + r.len) as usize]);
+            }
+            Extent::Run(run) => {
+                let all: Vec<u8> = match run.source() {
+                    RunSource::Repeat(p) => {
+                        p.iter().copied().cycle().take((run.start() + run.len()) as usize).collect()
+                    }
+                    RunSource::Counter { first } => (0..(run.start() + run.len()).div_ceil(4))
+                        .flat_map(|i| (*first as u64 + i).to_le_bytes()[..4].to_vec())
+                        .collect(),
+                    RunSource::Framed { inner, framing } => slowly(inner, blobs)
+                        .chunks(framing.chunk_len() as usize)
+                        .enumerate()
+                        .flat_map(|(i, chunk)| {
+                            let (header, n) = framing.header(i as u64, chunk.len() as u64);
+                            [&header[..n], chunk].concat()
+                        })
+                        .collect(),
+                };
+                out.extend_from_slice(&all[run.start() as usize..(run.start() + run.len()) as usize]);
+            }
+        }
+    }
+    out
+}
+
+fn streamed(layout: &Layout, blobs: &MemoryBlobs, start: u64, end: u64, step: usize) -> Vec<u8> {
+    let mut cursor = layout.cursor(start, end);
+    let (mut out, mut buf) = (Vec::new(), vec![0xAA; step]);
+    loop {
+        match cursor.next(blobs, &mut buf).unwrap() {
+            Piece::Data(n) => out.extend_from_slice(&buf[..n]),
+            Piece::Zeros(n) => out.resize(out.len() + n as usize, 0),
+            Piece::End => return out,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_way_of_reading_gives_the_same_bytes(
+        recipe in prop::collection::vec((any::<u8>(), 0u64..200_000), 0..8),
+        cut in (0.0f64..=1.0, 0.0f64..=1.0),
+        step in 1usize..200_000,
+    ) {
+        let mut blobs = MemoryBlobs::new();
+        let layout = build(&recipe, &mut blobs, 2);
+        let whole = slowly(&layout, &blobs);
+        prop_assert_eq!(layout.len(), whole.len() as u64);
+        prop_assert!(layout.to_vec(&blobs).unwrap() == whole);
+
+        let (a, b) = (cut.0.min(cut.1), cut.0.max(cut.1));
+        let start = (a * whole.len() as f64) as usize;
+        let end = (b * whole.len() as f64) as usize;
+        prop_assert!(streamed(&layout, &blobs, start as u64, end as u64, step) == whole[start..end]);
+
+        let slice = layout.slice(start as u64, end as u64);
+        prop_assert!(slice.to_vec(&blobs).unwrap() == whole[start..end]);
+
+        let mut joined = LayoutBuilder::new();
+        joined.append(&layout.slice(0, start as u64)).append(&layout.slice(start as u64, u64::MAX));
+        prop_assert!(joined.build().to_vec(&blobs).unwrap() == whole);
+    }
+}
+
+#[test]
+fn neighbours_become_one_extent() {
+    let mut builder = LayoutBuilder::new();
+    builder.zero(100).zero(28).slice(b"ab").bytes(&b"cd"[..]).zero(3).slice(b"ef").zero(0).align(256);
+    let layout = builder.build();
+    assert_eq!(layout.len(), 256);
+    assert_eq!(format!("{:?}", layout.extents()), "[Zero(0x80), Bytes(0x9), Zero(0x77)]");
+}
+
+#[test]
+fn the_end_is_an_error_and_a_missing_blob_too() {
+    let blobs = MemoryBlobs::new();
+    let layout = Layout::from_blob(Digest::of(b"x"), 1);
+    let mut buf = [0; 2];
+    let missing = layout.read_exact_at(&blobs, 0, &mut buf[..1]).unwrap_err();
+    assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+    let short = Layout::from_bytes(&b"x"[..]).read_exact_at(&blobs, 0, &mut buf).unwrap_err();
+    assert_eq!(short.kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn fingerprints_tell_layouts_apart() {
+    let blob = |offset| {
+        let mut b = LayoutBuilder::new();
+        b.blob(BlobRange { digest: Digest::of(b"x"), offset, len: 5 });
+        b.build().fingerprint()
+    };
+    let framed = |framing| {
+        let mut b = LayoutBuilder::new();
+        b.run(Run::framed(Layout::from_bytes(&b"hello"[..]), framing));
+        b.build().fingerprint()
+    };
+    let all = [
+        Layout::default().fingerprint(),
+        Layout::from_bytes(&b"hello"[..]).fingerprint(),
+        blob(0),
+        blob(1),
+        framed(Framing::Lzma2),
+        framed(Framing::Lzma2First),
+        framed(Framing::ZstdRaw),
+    ];
+    for (i, a) in all.iter().enumerate() {
+        assert!(!all[i + 1..].contains(a), "{i}");
+    }
+    assert_eq!(blob(1), blob(1));
+}
+
+#[test]
+fn names_its_blobs_once_and_through_frames() {
+    let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+    let mut builder = LayoutBuilder::new();
+    builder.append(&Layout::from_blob(a, 1)).append(&Layout::from_blob(a, 1));
+    builder.run(Run::framed(Layout::from_blob(b, 9), Framing::ZstdRaw));
+    let mut want = vec![a, b];
+    want.sort_unstable();
+    assert_eq!(builder.build().blobs(), want);
+}
