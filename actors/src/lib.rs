@@ -1,1 +1,10 @@
-//! The actor graph: state, supervision, coalescing, timers.
+//! The actor graph: who owns which state, who asks whom, and what happens when one dies.
+//!
+//! Actors own state and concurrency; pure code (domain, formats) owns decisions and bytes; the world is
+//! behind ports. A message carries ids, digests and handles, never image bytes.
+
+pub mod ask;
+pub mod flights;
+pub mod keeper;
+pub mod stream;
+pub mod workers;
