@@ -1,0 +1,66 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Format, Source};
+
+/// Any Talos Linux boot asset from a schematic and a version, streamed on demand.
+#[derive(Parser, Debug)]
+#[command(name = "image-factory", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Serve assets (the default).
+    Serve,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Check the configuration and print the addresses that clients will see.
+    Check,
+    /// Print the configuration in force, secrets masked.
+    Print {
+        /// Form to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct Configuration {
+    /// Configuration file (.toml, .yaml, .json, .env); may be repeated, later ones win.
+    #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]
+    pub config: Vec<String>,
+    /// One setting, such as http.externalURL=https://factory.example.com/; may be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Warn about unknown keys instead of refusing them.
+    #[arg(long, global = true)]
+    pub config_lenient: bool,
+}
+
+impl Configuration {
+    /// Where the settings come from, with the process's environment.
+    pub fn source(&self) -> Source {
+        // `file=` in front of a path is the reference's spelling; `env=IF_` is always in force here.
+        let paths = self.config.iter().filter(|text| !text.starts_with("env="));
+        let files = paths.map(|text| PathBuf::from(text.strip_prefix("file=").unwrap_or(text)));
+        Source {
+            files: files.collect(),
+            environment: std::env::vars().collect(),
+            overrides: self.set.clone(),
+            lenient: self.config_lenient,
+        }
+    }
+}
