@@ -7,6 +7,7 @@
 pub mod checksum;
 pub mod digest;
 pub mod layout;
+pub mod meta_partition;
 pub mod testing;
 
 pub use digest::Digest;

@@ -1,0 +1,13 @@
+//! Assets as users name them: paths, sidecars, and how a file is delivered.
+
+mod delivery;
+mod installer_name;
+mod path;
+mod quote;
+mod sidecar;
+
+pub use delivery::{content_disposition, content_type, download_name};
+pub use installer_name::{InstallerName, InvalidInstallerName};
+pub use path::{AssetPath, InvalidPath, Target};
+pub use quote::quoted;
+pub use sidecar::{Sidecar, split_sidecar};
