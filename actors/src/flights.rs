@@ -62,6 +62,11 @@ where
         flight
     }
 
+    /// The work for `key`, when it is under way.
+    pub fn find(&self, key: &K) -> Option<Flight<T, E>> {
+        lock(&self.flying).get(key).cloned()
+    }
+
     /// How much is in flight.
     pub fn len(&self) -> usize {
         lock(&self.flying).len()

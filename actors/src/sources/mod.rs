@@ -1,0 +1,270 @@
+//! `SourceFetcher`: brings release images into the store, verified, each once.
+//!
+//! What a release image holds is recorded under the digest of its index, so a restart, a second asker or an
+//! unreachable registry costs nothing. Nothing of an image is fetched before its signature was accepted.
+
+mod image;
+mod pull;
+mod record;
+mod tags;
+mod unpack;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use factory_domain::Arch;
+use factory_domain::ports::{BlobStore, Clock, Reference, ReleaseSource, Repository, SourceError, StoreError};
+use factory_formats::Digest;
+
+pub use self::record::{SourceFile, SourceFiles, SourceLayer, SourceLayers};
+use crate::ask::{Ask, AskError, Envelope};
+use crate::flights::Flights;
+use crate::keeper::Keeper;
+use crate::verifier::{SignatureVerifier, TrustError, VerifyImage};
+use crate::workers::{Crashed, Workers};
+
+/// An image of the release, by tag or digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ImageRef {
+    /// Repository that it is pulled from, namespace included.
+    pub repository: Repository,
+    /// Which one.
+    pub reference: Reference,
+}
+
+impl std::fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = if matches!(self.reference, Reference::Tag(_)) { ':' } else { '@' };
+        write!(f, "{}{mark}{}", self.repository, self.reference)
+    }
+}
+
+/// Which files of an image are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Selection {
+    /// Regular files below this folder, whose path ends in `/`.
+    Below(&'static str),
+    /// Regular files at the top with this beginning of their name; an empty text means all.
+    TopLevel(&'static str),
+}
+
+impl Selection {
+    fn subject(self) -> String {
+        match self {
+            Self::Below(folder) => format!("below {folder}"),
+            Self::TopLevel(prefix) => format!("top-level {prefix}"),
+        }
+    }
+
+    fn wants(self, path: &str) -> bool {
+        match self {
+            Self::Below(folder) => path.starts_with(folder),
+            Self::TopLevel(prefix) => path.starts_with(prefix) && !path.contains('/'),
+        }
+    }
+}
+
+/// Asks for files of an image, as blobs. Sent by the planner and the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchFiles {
+    /// The image.
+    pub image: ImageRef,
+    /// The platform, when the image has several: `linux/<arch>`.
+    pub arch: Arch,
+    /// Which files.
+    pub selection: Selection,
+}
+
+/// Asks for the layers of an image, as blobs. Sent by the part builders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchLayers {
+    /// The image.
+    pub image: ImageRef,
+    /// The platform, when the image has several: `linux/<arch>`.
+    pub arch: Arch,
+}
+
+/// Why an image cannot be had.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The source said so.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It is not trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The verifier has too much to do, or died over it.
+    #[error("{0}")]
+    Verifier(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The image is not what an image of the release must be.
+    #[error("the image {image} cannot be used: {reason}")]
+    Unusable {
+        /// The image.
+        image: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Work on it ended in a panic.
+    #[error(transparent)]
+    Crashed(#[from] Crashed),
+}
+
+impl From<AskError<TrustError>> for FetchError {
+    fn from(error: AskError<TrustError>) -> Self {
+        match error {
+            AskError::No(error) => Self::Trust(error),
+            other => Self::Verifier(other.to_string()),
+        }
+    }
+}
+
+impl Ask for FetchFiles {
+    type Answer = Arc<SourceFiles>;
+    type Error = FetchError;
+}
+
+impl Ask for FetchLayers {
+    type Answer = Arc<SourceLayers>;
+    type Error = FetchError;
+}
+
+/// How the fetcher goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// After this time a tag is looked up again, in the background.
+    pub recheck: Duration,
+    /// Attempts for one layer, each going on where the last one ended.
+    pub attempts: u32,
+    /// Wait before the second attempt; doubled for each further one.
+    pub pause: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { recheck: Duration::from_secs(15 * 60), attempts: 5, pause: Duration::from_secs(1) }
+    }
+}
+
+/// Everything that fetching needs. Shared by all fetches, and what survives a restart of the actor.
+pub struct State {
+    source: Arc<dyn ReleaseSource>,
+    store: Arc<dyn BlobStore>,
+    verifier: Arc<Keeper<SignatureVerifier>>,
+    clock: Arc<dyn Clock>,
+    workers: Workers,
+    options: Options,
+    files: Flights<FetchFiles, Arc<SourceFiles>, FetchError>,
+    layers: Flights<FetchLayers, Arc<SourceLayers>, FetchError>,
+    blobs: Flights<Digest, factory_domain::ports::BlobRef, FetchError>,
+    tags: Flights<ImageRef, Digest, FetchError>,
+}
+
+/// The actor.
+pub struct SourceFetcher {
+    state: Arc<State>,
+}
+
+impl SourceFetcher {
+    /// State over a source and a store, for [`Self::with`].
+    pub fn state(
+        source: Arc<dyn ReleaseSource>,
+        store: Arc<dyn BlobStore>,
+        verifier: Arc<Keeper<SignatureVerifier>>,
+        clock: Arc<dyn Clock>,
+        workers: Workers,
+        options: Options,
+    ) -> Arc<State> {
+        Arc::new(State {
+            source,
+            store,
+            verifier,
+            clock,
+            options,
+            files: Flights::new(workers.clone()),
+            layers: Flights::new(workers.clone()),
+            blobs: Flights::new(workers.clone()),
+            tags: Flights::new(workers.clone()),
+            workers,
+        })
+    }
+
+    /// The actor over a state.
+    pub fn with(state: Arc<State>) -> Self {
+        Self { state }
+    }
+}
+
+impl Actor for SourceFetcher {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<FetchFiles>> for SourceFetcher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<FetchFiles>, ctx: &mut Context<Self>) {
+        let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
+        let what = format!("fetching {}", want.image);
+        let flight = self.state.files.join(want.clone(), &what, move || async move { state.files(&want).await });
+        envelope.answer_with(ctx, flight);
+    }
+}
+
+impl Handler<Envelope<FetchLayers>> for SourceFetcher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<FetchLayers>, ctx: &mut Context<Self>) {
+        let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
+        let what = format!("fetching {}", want.image);
+        let flight = self.state.layers.join(want.clone(), &what, move || async move { state.layers(&want).await });
+        envelope.answer_with(ctx, flight);
+    }
+}
+
+impl State {
+    async fn files(self: &Arc<Self>, want: &FetchFiles) -> Result<Arc<SourceFiles>, FetchError> {
+        let digest = self.resolve(&want.image).await?;
+        let repository = &want.image.repository;
+        let key = record::files_key(repository, &digest, want.arch, want.selection);
+        if let Some(known) = record::load(&*self.store, &key)? {
+            return Ok(Arc::new(known));
+        }
+        self.verify(repository, digest).await?;
+        let layers = self.pull_layers(repository, digest, want.arch).await?;
+        let files = self.unpack(repository, digest, layers, want.selection).await?;
+        let label = format!("files of {} {}", want.image, want.arch);
+        self.save(key, label, files, SourceFiles::blobs).await
+    }
+
+    async fn layers(self: &Arc<Self>, want: &FetchLayers) -> Result<Arc<SourceLayers>, FetchError> {
+        let digest = self.resolve(&want.image).await?;
+        let repository = &want.image.repository;
+        let key = record::layers_key(repository, &digest, want.arch);
+        if let Some(known) = record::load(&*self.store, &key)? {
+            return Ok(Arc::new(known));
+        }
+        self.verify(repository, digest).await?;
+        let pulled = self.pull_layers(repository, digest, want.arch).await?;
+        let layers = SourceLayers {
+            image: digest,
+            layers: pulled.iter().map(|l| SourceLayer { digest: l.info.digest, size: l.info.size }).collect(),
+        };
+        let label = format!("layers of {} {}", want.image, want.arch);
+        let saved = self.save(key, label, layers, SourceLayers::blobs).await;
+        // Until the record names them, only this keeps the layers in the store.
+        drop(pulled);
+        saved
+    }
+
+    async fn verify(&self, repository: &Repository, digest: Digest) -> Result<(), FetchError> {
+        self.verifier.ask(VerifyImage { repository: repository.clone(), digest }).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
