@@ -235,9 +235,12 @@ impl State {
         }
         self.verify(repository, digest).await?;
         let layers = self.pull_layers(repository, digest, want.arch).await?;
-        let files = self.unpack(repository, digest, layers, want.selection).await?;
+        let (files, held) = self.unpack(repository, digest, layers, want.selection).await?;
         let label = format!("files of {} {}", want.image, want.arch);
-        self.save(key, label, files, SourceFiles::blobs).await
+        let saved = self.save(key, label, files, SourceFiles::blobs).await;
+        // Until the record names them, only this keeps the files in the store.
+        drop(held);
+        saved
     }
 
     async fn layers(self: &Arc<Self>, want: &FetchLayers) -> Result<Arc<SourceLayers>, FetchError> {
