@@ -3,7 +3,7 @@
 use factory_domain::asset::{AssetPath, Target};
 use factory_domain::profile::SecureBootService;
 use factory_domain::pxe;
-use factory_domain::recipe::{OutputRecipe, Recipe};
+use factory_domain::recipe::{OutputRecipe, RandomSeed, Recipe};
 use factory_domain::schematic::{Schematic, SchematicId};
 use serde_json::Value;
 
@@ -37,12 +37,31 @@ fn golden_boot_menus() {
     for line in &all {
         let parts: Vec<&str> = text(&line["case"]).split('/').collect();
         let [_, tag, "empty", path] = parts.as_slice() else { continue };
-        let (grub_cfg, esp) = match recipe(path, tag).output {
-            OutputRecipe::Iso(iso) => (iso.grub_cfg, iso.esp),
-            OutputRecipe::Disk(disk) => (disk.grub_cfg, disk.esp),
+        let structure = &line["structure"];
+        if structure.is_null() {
+            continue;
+        }
+        let (grub_cfg, esp, volume_id) = match recipe(path, tag).output {
+            OutputRecipe::Iso(iso) => (iso.grub_cfg, iso.esp, iso.volume_id),
+            OutputRecipe::Disk(disk) => (disk.grub_cfg, disk.esp, String::new()),
             _ => continue,
         };
-        let structure = &line["structure"];
+        let shown = structure.to_string();
+        assert!(shown.contains(&volume_id), "{tag} {path}: {volume_id}");
+        if let Some(esp) = &esp {
+            for name in [&esp.sd_boot_path, &esp.uki_path] {
+                assert!(shown.contains(&format!("/{name}\"")), "{tag} {path}: {name}");
+            }
+            let has_seed = esp.random_seed == RandomSeed::Zeros;
+            assert_eq!(shown.contains("/loader/random-seed"), has_seed, "{tag} {path}");
+            let keys = esp.enrollment;
+            assert_eq!(shown.contains("/PK.auth"), keys.is_some_and(|k| k.auth_files), "{tag} {path}");
+            assert_eq!(
+                shown.contains("signing-cert.der"),
+                keys.is_some_and(|k| k.certificate),
+                "{tag} {path}"
+            );
+        }
         for (start, made) in [
             ("set default=", grub_cfg),
             ("# systemd-boot configuration", esp.as_ref().map(|esp| esp.loader_conf.clone())),
