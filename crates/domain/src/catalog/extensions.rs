@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn aliases_in_a_hostile_file_cost_little() {
+        let mut bomb = String::from("l0: &l0 {unknown: [x, x, x, x, x, x, x, x, x]}\n");
+        for level in 1..12 {
+            let below = format!("*l{}", level - 1);
+            bomb.push_str(&format!(
+                "l{level}: &l{level} {{unknown: [{}]}}\n",
+                [below.as_str(); 9].join(", ")
+            ));
+        }
+        let good = line("ghcr.io/a/b:1");
+        // Following every alias would take 9^11 steps.
+        assert!(ExtensionCatalog::parse(good.as_bytes(), Some(bomb.as_bytes())).is_ok());
+    }
+
+    #[test]
     fn an_extra_list_comes_first_and_hides_official_entries() {
         let official = catalog(&["ghcr.io/siderolabs/gvisor:1", "ghcr.io/siderolabs/i915:1"]);
         let extra = catalog(&["my.example/acme/tool:1", "my.example/siderolabs/i915:9"]);

@@ -1,6 +1,5 @@
 //! The table of single-board computers (`20-profiles.md` §6.4).
 
-use super::is_at_least;
 use crate::version::TalosVersion;
 
 /// A single-board computer: a `metal` machine of arm64 that needs an overlay.
@@ -31,7 +30,7 @@ impl Board {
 
     /// Whether users of this version may be offered the board (full order).
     pub fn is_offered_for(&self, version: &TalosVersion) -> bool {
-        version.quirks().has_overlays() && is_at_least(version, self.min_version)
+        version.quirks().has_overlays() && version.is_at_least(self.min_version)
     }
 
     /// The boards to offer for a version, in the order of [`BOARDS`]: those that its overlay list has.

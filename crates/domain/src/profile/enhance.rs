@@ -36,7 +36,7 @@ pub struct EnhanceInputs<'a> {
 #[non_exhaustive]
 pub enum ProfileError {
     /// The version cannot read an embedded configuration.
-    #[error("embedding configuration is not supported for Talos version {0:?}")]
+    #[error("embedding configuration is not supported for Talos version {}", .0.tag())]
     EmbeddedConfig(TalosVersion),
     /// The server has no keys.
     #[error("secure boot is disabled")]
@@ -45,10 +45,10 @@ pub enum ProfileError {
     #[error(transparent)]
     EnrollKeys(#[from] InvalidEnrollKeys),
     /// The version has no overlays.
-    #[error("overlay is not supported for Talos version {0:?}")]
+    #[error("overlay is not supported for Talos version {}", .0.tag())]
     Overlay(TalosVersion),
     /// The version has no such extension.
-    #[error("official extension {} is not available for Talos version {version:?}", quoted(name))]
+    #[error("official extension {} is not available for Talos version {}", quoted(name), version.tag())]
     UnknownExtension {
         /// Name in the schematic.
         name: String,
@@ -56,7 +56,7 @@ pub enum ProfileError {
         version: TalosVersion,
     },
     /// The version has no such overlay.
-    #[error("official overlay {} is not available for Talos version {version:?}", quoted(name))]
+    #[error("official overlay {} is not available for Talos version {}", quoted(name), version.tag())]
     UnknownOverlay {
         /// Name in the schematic.
         name: String,
@@ -87,7 +87,8 @@ impl Lookups {
 }
 
 /// Applies `schematic` to `request`. What this kind of output or this version cannot take is left out;
-/// see [`super::ignored`] for telling the user.
+/// see [`super::ignored`] for telling the user. A command line gets nothing of the overlay here; see
+/// [`OverlayProfile::add_args_to_cmdline`].
 ///
 /// # Errors
 /// [`ProfileError`]; the first problem in the order in which the reference looks for them.

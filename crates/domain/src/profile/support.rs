@@ -20,10 +20,10 @@ pub enum Refusal {
     #[error("unknown platform: {}, use one of: {}", quoted(.0), platform_names())]
     UnknownPlatform(String),
     /// Secure Boot needs what the version does not have.
-    #[error("secure boot is not possible for Talos version {0:?}: use 1.5.0 or later")]
+    #[error("secure boot is not possible for Talos version {}: use 1.5.0 or later", .0.tag())]
     SecureBootTooOld(TalosVersion),
     /// The version has no stub to make a UKI with.
-    #[error("a UKI is not possible for Talos version {0:?}: use 1.5.0 or later")]
+    #[error("a UKI is not possible for Talos version {}: use 1.5.0 or later", .0.tag())]
     UkiTooOld(TalosVersion),
     /// Such archives are defined for bare disks only.
     #[error("a .tar.gz archive holds a raw disk: use .raw.tar.gz or .{}.gz", .0.as_str())]
@@ -48,7 +48,7 @@ pub enum Refusal {
         arch: Arch,
     },
     /// The platform came later.
-    #[error("platform {platform} is supported from Talos {since} on, not for {version:?}")]
+    #[error("platform {platform} is supported from Talos {since} on, not for {version}")]
     PlatformTooNew {
         /// The platform.
         platform: &'static str,
@@ -135,7 +135,7 @@ pub fn check_profile(profile: &mut Profile) -> Result<(), Refusal> {
 #[non_exhaustive]
 pub enum InvalidProfile {
     /// Secure Boot before Talos 1.5.
-    #[error("secureboot is not supported for Talos version \"{0:?}\"")]
+    #[error("secureboot is not supported for Talos version {}", quoted(&.0.tag()))]
     SecureBoot(TalosVersion),
     /// Arguments for an output that has no command line.
     #[error("{} output takes no kernel arguments", .0.as_str())]
@@ -221,7 +221,7 @@ mod tests {
         let refused = check("alibabacloud-amd64.qcow2", "1.14.0-beta.1").unwrap_err().to_string();
         assert_eq!(
             refused,
-            "platform alibabacloud is supported from Talos 1.14.0-beta.2 on, not for v1.14.0-beta.1"
+            "platform alibabacloud is supported from Talos 1.14.0-beta.2 on, not for 1.14.0-beta.1"
         );
         assert!(check("nosuch-amd64.iso", "1.13.0").is_err());
     }

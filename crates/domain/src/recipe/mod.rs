@@ -197,7 +197,7 @@ pub enum RecipeError {
     #[error("the kernel command line contains a control character: {}", quoted(.0))]
     ControlCharacter(String),
     /// The version has no UKI stub.
-    #[error("a UKI is not possible for Talos version {0:?}: use 1.5.0 or later")]
+    #[error("a UKI is not possible for Talos version {}: use 1.5.0 or later", .0.tag())]
     NoUki(TalosVersion),
 }
 
@@ -211,6 +211,7 @@ impl Recipe {
         fill_defaults(&mut profile);
         check_profile(&mut profile)?;
         validate(&profile)?;
+        profile.extensions = without_repetitions(profile.extensions);
         let cmdline = checked_cmdline(&profile, overlay_args)?;
         let uki = uki(&profile, &cmdline)?;
         let output = match profile.output.kind {
@@ -234,6 +235,16 @@ impl Recipe {
             output,
         })
     }
+}
+
+/// A repeated extension would only make the initramfs larger.
+fn without_repetitions(extensions: Vec<ExtensionInput>) -> Vec<ExtensionInput> {
+    let mut seen = BTreeSet::new();
+    let is_new = |input: &ExtensionInput| match input {
+        ExtensionInput::Official(reference) => seen.insert(reference.clone()),
+        ExtensionInput::Schematic { .. } | ExtensionInput::EmbeddedConfig => true,
+    };
+    extensions.into_iter().filter(is_new).collect()
 }
 
 fn checked_cmdline(profile: &Profile, overlay_args: &[String]) -> Result<String, RecipeError> {

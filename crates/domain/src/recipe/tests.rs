@@ -237,6 +237,24 @@ fn what_cannot_be_made() {
 }
 
 #[test]
+fn a_repeated_extension_is_added_once() {
+    let official = |name: &str| {
+        ExtensionInput::Official(crate::catalog::ExtensionRef {
+            repository: name.parse().unwrap(),
+            tag: "1".into(),
+            digest: factory_formats::Digest::of(name.as_bytes()),
+            origin: crate::catalog::Origin::Official,
+        })
+    };
+    let made = recipe_of("initramfs-amd64.xz", "1.13.0", |profile| {
+        profile.extensions =
+            vec![official("b"), official("a"), official("b"), ExtensionInput::EmbeddedConfig];
+    });
+    let expected = vec![official("b"), official("a"), ExtensionInput::EmbeddedConfig];
+    assert_eq!(made.unwrap().extensions, expected);
+}
+
+#[test]
 fn a_recipe_is_the_same_every_time() {
     for path in ["metal-amd64.iso", "metal-amd64.raw.zst", "installer-arm64.tar"] {
         let print = || format!("{:#?}", recipe(path, "1.13.0"));

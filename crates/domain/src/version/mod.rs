@@ -4,9 +4,11 @@
 //! before their release; it decides which versions are offered. Rules about behaviour compare the
 //! **core** (major, minor, patch) only, so that `v1.14.0-alpha.1` behaves like 1.14.0; see [`Quirks`].
 
+mod feature;
 mod list;
 mod quirks;
 
+pub use feature::Feature;
 pub use list::{Availability, availability, latest, usable_versions};
 pub use quirks::{PartitionSizes, Quirks};
 
@@ -104,6 +106,13 @@ impl TalosVersion {
     /// Whether the version comes before a release.
     pub fn is_pre_release(&self) -> bool {
         !self.version.pre.is_empty()
+    }
+
+    /// Whether this version is not before the one that `min` names in our own tables, in full order. An
+    /// empty text names none.
+    pub(crate) fn is_at_least(&self, min: &'static str) -> bool {
+        // Tests read every text of the tables, so a text that names no version is empty.
+        Self::parse(min).map_or(true, |min| *self >= min)
     }
 
     /// What this version can do.
