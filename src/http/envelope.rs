@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tracing::Instrument;
 
 use super::cors::{EXPOSED, Origins};
-use super::names;
+use super::request_id;
 
 /// `Server` of every answer; clients look for its first two words.
 pub const SERVER: &str = concat!("Image Factory v", env!("CARGO_PKG_VERSION"));
@@ -35,7 +35,7 @@ pub async fn wrap<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<Reported<EitherBody<B>>>, Error> {
-    let id: Arc<str> = names::request_id(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes)).into();
+    let id: Arc<str> = request_id::choose(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes)).into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let origin = text(request.headers(), header::ORIGIN);
     let origins = request.app_data::<web::Data<Origins>>().cloned();

@@ -1,0 +1,126 @@
+//! `/image`: any asset, whole or in part.
+
+use actix_web::body::BoxBody;
+use actix_web::http::header;
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use factory_actors::planner::{PlanAsset, Planned};
+use factory_domain::asset::{AssetPath, content_disposition, content_type, download_name, split_sidecar};
+use factory_domain::ports::Lease;
+use factory_formats::Layout;
+use serde::Deserialize;
+
+use super::Site;
+use super::body::{LengthOnly, StreamBody};
+use super::conditional::{Delivery, decide};
+use super::errors::{IntoProblem, schematic_id, version};
+use super::problem::Problem;
+use super::routing::get;
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    config.service(get("/image/{schematic}/{version}/{path}", image));
+}
+
+#[derive(Deserialize)]
+struct ImageQuery {
+    filename: Option<String>,
+}
+
+async fn image(
+    request: HttpRequest,
+    path: web::Path<(String, String, String)>,
+    query: web::Query<ImageQuery>,
+    site: web::Data<Site>,
+) -> HttpResponse {
+    let (schematic, version_text, path) = path.into_inner();
+    let outcome = async {
+        let (_, sidecar) = split_sidecar(&path);
+        if sidecar.is_some() {
+            let text = "checksums and signatures of assets are not available in this version";
+            return Err(Problem::new(StatusCode::PAYMENT_REQUIRED, text));
+        }
+        let asset = AssetPath::accept(&path)
+            .map_err(|error| Problem::bad_request(format!("error parsing profile from path: {error}")));
+        let planned = plan(&site, &schematic, &version_text, asset).await?;
+        let name = download_name(&path, query.filename.as_deref());
+        let download = Download {
+            layout: &planned.asset.layout,
+            lease: planned.lease,
+            etag: planned.asset.etag.clone(),
+            content_type: content_type(&path),
+            disposition: content_disposition(&name),
+        };
+        let mut response = deliver(&request, &site, download);
+        let ignored: Vec<_> = planned.asset.ignored.iter().map(ToString::to_string).collect();
+        if let Ok(value) = header::HeaderValue::from_str(&ignored.join(", "))
+            && !ignored.is_empty()
+        {
+            response.headers_mut().insert(header::HeaderName::from_static("x-schematic-ignored"), value);
+        }
+        Ok(response)
+    };
+    outcome.await.unwrap_or_else(|problem| problem.respond(&request))
+}
+
+/// Asks the planner. What the request itself says wrong is told first: an unknown schematic, then version
+/// and path.
+pub(super) async fn plan(
+    site: &Site,
+    schematic: &str,
+    version_text: &str,
+    asset: Result<AssetPath, Problem>,
+) -> Result<Planned, Problem> {
+    let message = PlanAsset { schematic: schematic_id(schematic)?, version: version(version_text)?, path: asset? };
+    site.factory.planner.ask(message).await.map_err(IntoProblem::into_problem)
+}
+
+/// Something to download.
+pub(super) struct Download<'a> {
+    /// Its bytes.
+    pub layout: &'a Layout,
+    /// Holds its blobs.
+    pub lease: Lease,
+    /// Strong entity tag with its quotes.
+    pub etag: String,
+    /// Media type.
+    pub content_type: &'static str,
+    /// Value of `Content-Disposition`.
+    pub disposition: String,
+}
+
+/// The response: everything, a part, or only what the client needs to know.
+pub(super) fn deliver(request: &HttpRequest, site: &Site, download: Download<'_>) -> HttpResponse {
+    let len = download.layout.len();
+    let is_head = request.method() == Method::HEAD;
+    let delivery = decide(request.headers(), !is_head, &download.etag, len);
+    let (status, start, end) = match delivery {
+        Delivery::Whole => (StatusCode::OK, 0, len),
+        Delivery::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Delivery::NotModified => (StatusCode::NOT_MODIFIED, 0, 0),
+        Delivery::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, 0, 0),
+        Delivery::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
+    };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::ETAG, download.etag));
+    response.insert_header((header::ACCEPT_RANGES, "bytes"));
+    match delivery {
+        Delivery::NotModified | Delivery::PreconditionFailed => return response.finish(),
+        Delivery::Unsatisfiable => {
+            response.insert_header((header::CONTENT_RANGE, format!("bytes */{len}")));
+            return response.finish();
+        }
+        Delivery::Part { .. } => {
+            let value = format!("bytes {start}-{}/{len}", end.saturating_sub(1));
+            response.insert_header((header::CONTENT_RANGE, value));
+        }
+        Delivery::Whole => {}
+    }
+    response.insert_header((header::CONTENT_TYPE, download.content_type));
+    response.insert_header((header::CONTENT_DISPOSITION, download.disposition));
+    response.insert_header((header::CACHE_CONTROL, "public, max-age=86400"));
+    if is_head {
+        return response.body(BoxBody::new(LengthOnly(len)));
+    }
+    let stream = site.factory.stream(download.layout, start, end, download.lease);
+    response.body(BoxBody::new(StreamBody::new(stream)))
+}

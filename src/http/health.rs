@@ -1,0 +1,47 @@
+//! Is it alive, is it ready.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use factory_actors::catalog::{CatalogError, ListVersions};
+use factory_actors::ask::AskError;
+
+use super::Site;
+use super::problem::Problem;
+use super::routing::get;
+
+/// Whether the factory is on its way out.
+#[derive(Clone, Default)]
+pub struct Health {
+    stopping: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Health {
+    /// From now on `/readyz` sends traffic elsewhere.
+    pub fn stop(&self) {
+        self.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    config.service(get("/healthz", healthz)).service(get("/readyz", readyz));
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().finish()
+}
+
+/// Ready means that requests can be answered. A source that is down is told in the body but does not make the
+/// factory unready: what is known keeps being served.
+async fn readyz(request: HttpRequest, site: web::Data<Site>, health: web::Data<Health>) -> HttpResponse {
+    if health.stopping.load(std::sync::atomic::Ordering::Relaxed) {
+        return Problem::unavailable("the factory is stopping", 5).respond(&request);
+    }
+    match site.factory.catalog.ask(ListVersions).await {
+        Ok(_) => HttpResponse::Ok().finish(),
+        Err(AskError::No(error @ CatalogError::NoList(_))) => {
+            HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!("degraded: {error}\n"))
+        }
+        Err(error) => Problem::unavailable(error.to_string(), 5).respond(&request),
+    }
+}

@@ -1,0 +1,23 @@
+//! The keys that users check signatures with.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::Site;
+use super::problem::Problem;
+use super::routing::get;
+use super::small::{Caching, respond};
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(get("/oci/cosign/signing-key.pub", signing_key))
+        .service(get("/secureboot/signing-cert.pem", signing_cert));
+}
+
+async fn signing_key(request: HttpRequest, site: web::Data<Site>) -> HttpResponse {
+    let pem = site.signer.public_key_pem().as_bytes().to_vec();
+    respond(&request, "application/x-pem-file", pem, Caching::Unsaid)
+}
+
+async fn signing_cert(request: HttpRequest) -> HttpResponse {
+    Problem::not_found("secure boot is disabled").respond(&request)
+}

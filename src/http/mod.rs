@@ -1,0 +1,55 @@
+//! The HTTP interface: routes, and what they have in common.
+
+mod assets;
+mod body;
+mod catalog;
+mod conditional;
+mod cors;
+mod envelope;
+mod errors;
+mod health;
+mod keys;
+mod pages;
+mod problem;
+mod pxe;
+mod request_id;
+mod routing;
+mod schematics;
+mod small;
+
+use std::sync::Arc;
+
+use actix_web::web;
+use factory_actors::Factory;
+use factory_domain::ports::Signer;
+use url::Url;
+
+pub use self::cors::Origins;
+pub use self::envelope::{SERVER, wrap};
+pub use self::health::Health;
+
+/// What handlers share.
+pub struct Site {
+    /// The actors.
+    pub factory: Factory,
+    /// Address for clients, ending in `/`.
+    pub external_url: Url,
+    /// Address for machines that boot over iPXE, ending in `/`.
+    pub external_pxe_url: Url,
+    /// Longest schematic accepted, in bytes.
+    pub max_schematic_size: usize,
+    /// The factory's key.
+    pub signer: Arc<dyn Signer>,
+}
+
+/// All routes of the main listener.
+pub fn configure(config: &mut web::ServiceConfig) {
+    health::configure(config);
+    schematics::configure(config);
+    assets::configure(config);
+    pxe::configure(config);
+    catalog::configure(config);
+    keys::configure(config);
+    pages::configure(config);
+    config.default_service(web::to(routing::not_found));
+}
