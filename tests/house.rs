@@ -1,0 +1,108 @@
+//! Who may use what: the rooms of docs/development.md, checked against `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Normal dependencies of each crate of the workspace, by package name.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let packages = metadata["packages"].as_array().expect("there are packages");
+    let normal = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("a list").iter();
+        let normal = all.filter(|dependency| dependency["kind"].is_null());
+        normal.map(|dependency| dependency["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    packages.iter().map(|package| (package["name"].as_str().expect("a name").to_owned(), normal(package))).collect()
+}
+
+#[test]
+fn rooms_use_only_what_they_may() {
+    let dependencies = dependencies();
+    let of = |name: &str| dependencies.get(name).unwrap_or_else(|| panic!("there is no crate {name}"));
+
+    // The pure rooms say what they use; a new crate there is a decision.
+    let formats = [
+        "backhand", "bytes", "crc-fast", "flate2", "hex", "liblzma", "object", "serde", "sha2", "tar", "thiserror",
+        "zstd",
+    ];
+    let domain = [
+        "async-trait", "base64", "bytes", "factory-formats", "flate2", "futures-util", "saphyr-parser", "semver",
+        "serde", "serde_json", "thiserror", "yaml_serde",
+    ];
+    for (name, allowed) in [("factory-formats", &formats[..]), ("factory-domain", &domain[..])] {
+        for used in of(name) {
+            assert!(allowed.contains(&used.as_str()), "{name} must not use {used}");
+        }
+    }
+    // The others say what they must not.
+    let world = ["oci-client", "reqwest", "redb", "sigstore", "aws-lc-rs", "docker_credential"];
+    for (name, refused) in [
+        ("factory-adapters", &["factory-actors", "actix", "actix-web", "image-factory"][..]),
+        ("factory-actors", &["factory-adapters", "actix-web", "image-factory"][..]),
+        ("factory-actors", &world[..]),
+        ("image-factory", &world[..]),
+    ] {
+        for used in of(name) {
+            assert!(!refused.contains(&used.as_str()), "{name} must not use {used}");
+        }
+    }
+}
+
+/// Pure rooms read no clock, no file, no variable and no socket, whatever crates they use.
+#[test]
+fn pure_rooms_do_not_touch_the_world() {
+    let refused = ["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant::now", "std::thread::sleep"];
+    for room in ["crates/formats/src", "crates/domain/src"] {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(room);
+        let mut folders = vec![root];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the room exists") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let is_test = path.components().any(|part| {
+                    part.as_os_str().to_str().is_some_and(|name| name.starts_with("tests") || name == "testing.rs")
+                });
+                if is_test {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                // Unit tests at the end of a file may ask the field's tools.
+                let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+                for word in refused {
+                    assert!(!text.contains(word), "{} uses {word}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_declared_crate_is_used() {
+    let workspace = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("a manifest");
+    let manifests = ["Cargo.toml", "actors/Cargo.toml", "crates/formats/Cargo.toml", "crates/domain/Cargo.toml", "crates/adapters/Cargo.toml"];
+    let members: String = manifests
+        .iter()
+        .map(|path| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a manifest"))
+        .collect();
+    let declared = workspace
+        .split("[workspace.dependencies]")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next())
+        .expect("the table of dependencies");
+    for line in declared.lines().filter(|line| !line.starts_with('#')) {
+        let Some((name, _)) = line.split_once(" = ") else { continue };
+        assert!(members.contains(&format!("\n{name}.workspace = true")) || members.contains(&format!("\n{name} = {{ workspace = true")), "{name} is declared and used by no crate");
+    }
+}
