@@ -4,10 +4,20 @@
 //! extents, most of which point into immutable blobs. Nothing here opens a file, looks at a clock or
 //! talks to a network; blob contents come through [`ReadBlob`].
 
+pub mod calendar;
+pub mod canvas;
 pub mod checksum;
 pub mod digest;
+#[cfg(test)]
+mod golden;
+pub mod gpt;
 pub mod layout;
+#[cfg(test)]
+mod oracle;
+mod record;
+pub mod sector;
 pub mod testing;
+pub mod tree;
 
 pub use digest::Digest;
 pub use layout::{Extent, Layout, LayoutBuilder, ReadBlob};
