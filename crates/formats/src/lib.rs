@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod canvas;
 pub mod checksum;
 pub mod digest;
+pub mod fat;
 #[cfg(test)]
 mod golden;
 pub mod gpt;

@@ -1,7 +1,7 @@
 //! Where the partitions of a fresh disk lie.
 
-use super::table::{ENTRIES_LEN, GptError, Partition, Table};
 use super::Guid;
+use super::table::{ENTRIES_LEN, GptError, Partition, Table};
 use crate::sector::SectorSize;
 
 /// Partitions begin at multiples of this.
@@ -57,9 +57,12 @@ pub fn plan(disk: DiskGeometry, disk_guid: Guid, requests: &[PartitionRequest]) 
     let array = ENTRIES_LEN / sector;
     let last_lba = (disk.size / sector).checked_sub(1).ok_or_else(bad_disk)?;
     let entries_lba = disk.skip.checked_add(2).ok_or_else(bad_disk)?;
-    let first_usable =
-        entries_lba.checked_add(array).and_then(|lba| lba.checked_next_multiple_of(align)).ok_or_else(bad_disk)?;
-    let last_usable = last_lba.checked_sub(array + 1).filter(|last| *last >= first_usable).ok_or_else(bad_disk)?;
+    let first_usable = entries_lba
+        .checked_add(array)
+        .and_then(|lba| lba.checked_next_multiple_of(align))
+        .ok_or_else(bad_disk)?;
+    let last_usable =
+        last_lba.checked_sub(array + 1).filter(|last| *last >= first_usable).ok_or_else(bad_disk)?;
 
     let mut partitions = Vec::with_capacity(requests.len());
     let mut next = first_usable;
@@ -78,7 +81,8 @@ pub fn plan(disk: DiskGeometry, disk_guid: Guid, requests: &[PartitionRequest]) 
             PartitionSize::Rest => last_usable / align * align,
         };
         let no_room = || GptError::NoRoom { name: request.name.clone(), end, last_usable };
-        let last = end.checked_sub(1).filter(|last| *last >= next && *last <= last_usable).ok_or_else(no_room)?;
+        let last =
+            end.checked_sub(1).filter(|last| *last >= next && *last <= last_usable).ok_or_else(no_room)?;
         partitions.push(Partition {
             type_guid: request.type_guid,
             unique_guid: Guid::of_label(&request.name),

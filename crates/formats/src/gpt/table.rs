@@ -86,7 +86,9 @@ pub enum GptError {
         sector: u64,
     },
     /// The partitions need more than the disk has.
-    #[error("partition {name} does not fit: it would end at sector {end}, the last usable one is {last_usable}")]
+    #[error(
+        "partition {name} does not fit: it would end at sector {end}, the last usable one is {last_usable}"
+    )]
     NoRoom {
         /// Name of the first one that does not fit.
         name: String,

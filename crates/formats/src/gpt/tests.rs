@@ -66,8 +66,7 @@ fn sgdisk_and_sfdisk_find_no_fault() {
     let path = directory.path().join("disk");
     let requests = [request("EFI", PartitionSize::Bytes(5 * MIB)), request("Ünï", PartitionSize::Rest)];
     for skip in [0, 20480] {
-        let table =
-            plan(disk(40 * MIB, SectorSize::B512, skip), Guid::of_label("disk"), &requests).unwrap();
+        let table = plan(disk(40 * MIB, SectorSize::B512, skip), Guid::of_label("disk"), &requests).unwrap();
         oracle::write_sparse(&image(&table), &MemoryBlobs::new(), &path);
         let said = oracle::success("sgdisk", "gdisk", &["-v", oracle::text(&path)]);
         assert!(said.contains("No problems found"), "{said}");
