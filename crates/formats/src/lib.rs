@@ -15,10 +15,12 @@ pub mod gpt;
 pub mod layout;
 #[cfg(test)]
 mod oracle;
+pub mod pe;
 mod record;
 pub mod sector;
 pub mod testing;
 pub mod tree;
+pub mod uki;
 
 pub use digest::Digest;
 pub use layout::{Extent, Layout, LayoutBuilder, ReadBlob};
