@@ -12,6 +12,7 @@ pub mod fat;
 #[cfg(test)]
 mod golden;
 pub mod gpt;
+pub mod grub;
 pub mod layout;
 #[cfg(test)]
 mod oracle;
@@ -21,6 +22,7 @@ pub mod sector;
 pub mod testing;
 pub mod tree;
 pub mod uki;
+pub mod xfs;
 
 pub use digest::Digest;
 pub use layout::{Extent, Layout, LayoutBuilder, ReadBlob};
