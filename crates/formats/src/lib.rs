@@ -8,11 +8,14 @@ pub mod calendar;
 pub mod canvas;
 pub mod checksum;
 pub mod digest;
+pub mod disk;
+pub mod esp;
 pub mod fat;
 #[cfg(test)]
 mod golden;
 pub mod gpt;
 pub mod grub;
+pub mod iso;
 pub mod layout;
 #[cfg(test)]
 mod oracle;
