@@ -1,6 +1,6 @@
 //! Long names and the 8.3 aliases that stand beside them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// UTF-16 units in one long-name entry.
 pub(super) const UNITS_PER_ENTRY: usize = 13;
@@ -53,38 +53,44 @@ pub(super) fn exact(name: &str) -> Option<ShortName> {
 /// Chooses a short name for each name of a directory; the aliases keep clear of each other and of
 /// the names that need none. The flag says whether long-name entries have to stand in front.
 pub(super) fn short_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<(ShortName, bool)> {
-    let mut used: BTreeSet<ShortName> = names.clone().filter_map(exact).collect();
+    let mut aliases = Aliases { used: names.clone().filter_map(exact).collect(), next: BTreeMap::new() };
     names
         .map(|name| match exact(name) {
             Some(short) => (short, false),
-            None => {
-                let alias = alias(name, &used);
-                used.insert(alias);
-                (alias, true)
-            }
+            None => (aliases.choose(name), true),
         })
         .collect()
 }
 
-fn alias(name: &str, used: &BTreeSet<ShortName>) -> ShortName {
-    let clean = |text: &str| -> Vec<u8> {
-        text.to_ascii_uppercase().bytes().filter(|byte| is_short_char(*byte)).collect()
-    };
-    let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    let (mut base, mut extension) = (clean(base), clean(extension));
-    if base.is_empty() {
-        base.push(b'_');
-    }
-    extension.truncate(3);
-    let mut number: u32 = 1;
-    loop {
-        let tail = format!("~{number}");
-        let kept = base.get(..8 - tail.len().min(7)).unwrap_or(&base);
-        let candidate = join(&[kept, tail.as_bytes()].concat(), &extension);
-        if !used.contains(&candidate) {
-            return candidate;
+/// The short names of a directory while they are chosen.
+struct Aliases {
+    used: BTreeSet<ShortName>,
+    /// Next number to try for a name without number, so that many names that are alike cost no search.
+    next: BTreeMap<(Vec<u8>, Vec<u8>), u32>,
+}
+
+impl Aliases {
+    fn choose(&mut self, name: &str) -> ShortName {
+        let clean = |text: &str| -> Vec<u8> {
+            text.to_ascii_uppercase().bytes().filter(|byte| is_short_char(*byte)).collect()
+        };
+        let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        let (mut base, mut extension) = (clean(base), clean(extension));
+        if base.is_empty() {
+            base.push(b'_');
         }
-        number += 1;
+        base.truncate(8);
+        extension.truncate(3);
+        let next = self.next.entry((base.clone(), extension.clone())).or_insert(1);
+        loop {
+            let tail = format!("~{next}");
+            let kept = base.get(..8 - tail.len().min(7)).unwrap_or(&base);
+            let candidate = join(&[kept, tail.as_bytes()].concat(), &extension);
+            *next += 1;
+            if self.used.insert(candidate) {
+                return candidate;
+            }
+        }
     }
 }
 

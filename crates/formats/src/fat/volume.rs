@@ -10,7 +10,7 @@ use super::table::{Chain, table};
 use crate::Layout;
 use crate::canvas::{Canvas, CanvasError};
 use crate::sector::SectorSize;
-use crate::tree::{Child, Directory, Node, Tree, TreeError, split};
+use crate::tree::{Child, Directory, Tree, TreeError, split};
 
 /// Every file begins at a multiple of this from the volume's start.
 pub const FILE_ALIGNMENT: u64 = 4096;
@@ -187,28 +187,23 @@ fn label(text: &str) -> Result<ShortName, FatError> {
 /// The files, by index, as a tree in which names that differ only in case are one.
 fn tree(files: &[FatFile]) -> Result<Tree<usize>, FatError> {
     let mut tree = Tree::new();
+    // From a path without case to the spelling that came first.
+    let mut spellings: BTreeMap<String, String> = BTreeMap::new();
     for (index, file) in files.iter().enumerate() {
         if file.content.len() > MAX_FILE_LEN {
             return Err(FatError::FileSize { path: file.path.clone(), size: file.content.len() });
         }
         let (parents, name) = split(&file.path)?;
-        if !parents.iter().chain([&name]).all(|name| names::is_valid(name)) {
-            return Err(FatError::Name(file.path.clone()));
-        }
-        let mut resolved = Vec::new();
-        let mut at = Some(&tree);
+        let (mut folded, mut path) = (String::new(), String::new());
         for name in parents.into_iter().chain([name]) {
-            let folded = names::folded(name);
-            let same = at.and_then(|tree: &Tree<usize>| {
-                tree.entries().iter().find(|(n, _)| names::folded(n) == folded)
-            });
-            resolved.push(same.map_or(name, |(spelling, _)| spelling).to_owned());
-            at = match same {
-                Some((_, Node::Directory(inner))) => Some(inner),
-                _ => None,
-            };
+            if !names::is_valid(name) {
+                return Err(FatError::Name(file.path.clone()));
+            }
+            folded = format!("{folded}/{}", names::folded(name));
+            let spelling = || if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            path = spellings.entry(folded.clone()).or_insert_with(spelling).clone();
         }
-        tree.insert(&resolved.join("/"), index)?;
+        tree.insert(&path, index)?;
     }
     Ok(tree)
 }

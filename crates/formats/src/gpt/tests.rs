@@ -50,7 +50,9 @@ fn what_cannot_be_is_refused() {
     assert!(matches!(try_plan(disk(3 * MIB, SectorSize::B512, u64::MAX), &[]), GptError::DiskSize { .. }));
     let disk = disk(4 * MIB, SectorSize::B4096, 0);
     let big = request("A", PartitionSize::Bytes(3 * MIB));
-    assert!(matches!(try_plan(disk, &[big.clone()]), GptError::NoRoom { name, .. } if name == "A"));
+    assert!(
+        matches!(try_plan(disk, std::slice::from_ref(&big)), GptError::NoRoom { name, .. } if name == "A")
+    );
     let rest = [request("A", PartitionSize::Bytes(2 * MIB)), request("B", PartitionSize::Rest)];
     assert!(matches!(try_plan(disk, &rest), GptError::NoRoom { name, .. } if name == "B"));
     let odd = request("A", PartitionSize::Bytes(512));

@@ -1,5 +1,6 @@
 //! The three kinds of boot media (specification 40, 7).
 
+use super::PartitionScheme;
 use super::image::{BiosBoot, IsoContent, IsoError, IsoFile, IsoImage, IsoOptions, IsoParts, image};
 use crate::Layout;
 use crate::esp::{LABEL, Machine, Medium, SERIAL, SystemdBoot, grub_files};
@@ -68,6 +69,17 @@ pub enum MediaError {
     /// The UKI has no kernel or no initramfs.
     #[error("the UKI has no {0} section")]
     NoSection(crate::pe::SectionName),
+}
+
+impl Media {
+    /// The partition table that the reference's media of this kind have: UEFI media a plain master boot
+    /// record, all others a GPT. Firmware boots either.
+    pub const fn usual_scheme(&self) -> PartitionScheme {
+        match self {
+            Self::Uefi(_) => PartitionScheme::Mbr,
+            Self::Grub(_) | Self::Hybrid { .. } => PartitionScheme::Gpt,
+        }
+    }
 }
 
 const MIB: u64 = 1 << 20;

@@ -18,7 +18,7 @@ pub enum PartitionScheme {
     /// GUID partition table.
     #[default]
     Gpt,
-    /// Master boot record only, as the reference does for UEFI media.
+    /// Master boot record only, with a partition for ISO 9660 and one for EFI.
     Mbr,
 }
 

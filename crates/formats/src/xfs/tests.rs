@@ -104,6 +104,38 @@ fn grub_reads_the_files_back() {
     assert_eq!(listed.split_whitespace().collect::<Vec<_>>(), ["empty", "initramfs.xz", "vmlinuz"]);
 }
 
+/// Unmounts when the test is over, whatever happened.
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        oracle::run("umount", "mount", &[oracle::text(self.0)]);
+    }
+}
+
+#[test]
+fn linux_mounts_it_where_the_machine_allows() {
+    let directory = tempfile::tempdir().unwrap();
+    let (image, root) = (directory.path().join("xfs"), directory.path().join("root"));
+    std::fs::create_dir(&root).unwrap();
+    let mut blobs = MemoryBlobs::new();
+    let files = boot_files(&mut blobs);
+    oracle::write_sparse(&volume(&options(300 * MIB, SectorSize::B512), &files).unwrap(), &blobs, &image);
+    let arguments = ["-t", "xfs", "-o", "loop,ro,nouuid", oracle::text(&image), oracle::text(&root)];
+    let output = oracle::run("mount", "mount", &arguments);
+    if !output.status.success() {
+        println!("skipped: no right to mount: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let _mounted = Mounted(&root);
+    for file in files {
+        assert!(std::fs::read(root.join(&file.path)).unwrap() == file.content.to_vec(&blobs).unwrap());
+    }
+    let mode =
+        |path: &str| std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(root.join(path)).unwrap());
+    assert_eq!(["A", "grub", "grub/grub.cfg"].map(mode), [0o40755, 0o40700, 0o100_600]);
+}
+
 #[test]
 fn big_files_go_on_in_other_groups() {
     let directory = tempfile::tempdir().unwrap();
