@@ -41,7 +41,8 @@ pub(super) fn group_head(geometry: &Geometry, totals: &Totals, free: &Stretch) -
 
     let mut chunk = Record::zeroed(16);
     chunk.be32(0, geometry.root_inode() as u32).be32(4, totals.free_inodes() as u32);
-    chunk.be64(8, u64::MAX << totals.used_inodes);
+    // One bit for each free inode; all 64 may be in use.
+    chunk.be64(8, u64::MAX.checked_shl(totals.used_inodes as u32).unwrap_or(0));
     let chunks: &[&[u8]] = if free.group == 0 { &[chunk.as_slice()] } else { &[] };
     out.extend(root(geometry, totals, b"IAB3", free.group, 2, chunks));
     out

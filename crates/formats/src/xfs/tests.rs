@@ -181,6 +181,21 @@ fn a_full_volume_is_still_clean() {
 }
 
 #[test]
+fn every_inode_may_be_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("xfs");
+    let files = |count: usize| {
+        let path = |i: usize| format!("d{}/{i:02}", i % 2);
+        (0..count).map(|i| file(&path(i), 0o600, Layout::from_bytes("x"))).collect::<Vec<_>>()
+    };
+    // Root, two directories, two special inodes.
+    let made = volume(&options(300 * MIB, SectorSize::B512), &files(59)).unwrap();
+    oracle::write_sparse(&made, &MemoryBlobs::new(), &image);
+    assert_clean(&image);
+    assert!(volume(&options(300 * MIB, SectorSize::B512), &files(60)).is_err());
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let empty = |path: &str| file(path, 0o644, Layout::default());
     let with = |size, files: &[XfsFile]| volume(&options(size, SectorSize::B512), files);
