@@ -4,11 +4,29 @@
 //! extents, most of which point into immutable blobs. Nothing here opens a file, looks at a clock or
 //! talks to a network; blob contents come through [`ReadBlob`].
 
+pub mod calendar;
+pub mod canvas;
 pub mod checksum;
 pub mod digest;
+pub mod disk;
+pub mod esp;
+pub mod fat;
+#[cfg(test)]
+mod golden;
+pub mod gpt;
+pub mod grub;
+pub mod iso;
 pub mod layout;
 pub mod meta_partition;
+#[cfg(test)]
+mod oracle;
+pub mod pe;
+mod record;
+pub mod sector;
 pub mod testing;
+pub mod tree;
+pub mod uki;
+pub mod xfs;
 
 pub use digest::Digest;
 pub use layout::{Extent, Layout, LayoutBuilder, ReadBlob};
