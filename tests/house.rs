@@ -21,7 +21,10 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         let normal = all.filter(|dependency| dependency["kind"].is_null());
         normal.map(|dependency| dependency["name"].as_str().expect("a name").to_owned()).collect()
     };
-    packages.iter().map(|package| (package["name"].as_str().expect("a name").to_owned(), normal(package))).collect()
+    packages
+        .iter()
+        .map(|package| (package["name"].as_str().expect("a name").to_owned(), normal(package)))
+        .collect()
 }
 
 #[test]
@@ -31,12 +34,32 @@ fn rooms_use_only_what_they_may() {
 
     // The pure rooms say what they use; a new crate there is a decision.
     let formats = [
-        "backhand", "bytes", "crc-fast", "flate2", "hex", "liblzma", "object", "serde", "sha2", "tar", "thiserror",
+        "backhand",
+        "bytes",
+        "crc-fast",
+        "flate2",
+        "hex",
+        "liblzma",
+        "object",
+        "serde",
+        "sha2",
+        "tar",
+        "thiserror",
         "zstd",
     ];
     let domain = [
-        "async-trait", "base64", "bytes", "factory-formats", "flate2", "futures-util", "saphyr-parser", "semver",
-        "serde", "serde_json", "thiserror", "yaml_serde",
+        "async-trait",
+        "base64",
+        "bytes",
+        "factory-formats",
+        "flate2",
+        "futures-util",
+        "saphyr-parser",
+        "semver",
+        "serde",
+        "serde_json",
+        "thiserror",
+        "yaml_serde",
     ];
     for (name, allowed) in [("factory-formats", &formats[..]), ("factory-domain", &domain[..])] {
         for used in of(name) {
@@ -60,7 +83,15 @@ fn rooms_use_only_what_they_may() {
 /// Pure rooms read no clock, no file, no variable and no socket, whatever crates they use.
 #[test]
 fn pure_rooms_do_not_touch_the_world() {
-    let refused = ["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant::now", "std::thread::sleep"];
+    let refused = [
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "SystemTime",
+        "Instant::now",
+        "std::thread::sleep",
+    ];
     for room in ["crates/formats/src", "crates/domain/src"] {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(room);
         let mut folders = vec![root];
@@ -72,7 +103,9 @@ fn pure_rooms_do_not_touch_the_world() {
                     continue;
                 }
                 let is_test = path.components().any(|part| {
-                    part.as_os_str().to_str().is_some_and(|name| name.starts_with("tests") || name == "testing.rs")
+                    part.as_os_str()
+                        .to_str()
+                        .is_some_and(|name| name.starts_with("tests") || name == "testing.rs")
                 });
                 if is_test {
                     continue;
@@ -90,11 +123,21 @@ fn pure_rooms_do_not_touch_the_world() {
 
 #[test]
 fn every_declared_crate_is_used() {
-    let workspace = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("a manifest");
-    let manifests = ["Cargo.toml", "actors/Cargo.toml", "crates/formats/Cargo.toml", "crates/domain/Cargo.toml", "crates/adapters/Cargo.toml"];
+    let workspace =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("a manifest");
+    let manifests = [
+        "Cargo.toml",
+        "actors/Cargo.toml",
+        "crates/formats/Cargo.toml",
+        "crates/domain/Cargo.toml",
+        "crates/adapters/Cargo.toml",
+    ];
     let members: String = manifests
         .iter()
-        .map(|path| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a manifest"))
+        .map(|path| {
+            std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+                .expect("a manifest")
+        })
         .collect();
     let declared = workspace
         .split("[workspace.dependencies]")
@@ -103,6 +146,10 @@ fn every_declared_crate_is_used() {
         .expect("the table of dependencies");
     for line in declared.lines().filter(|line| !line.starts_with('#')) {
         let Some((name, _)) = line.split_once(" = ") else { continue };
-        assert!(members.contains(&format!("\n{name}.workspace = true")) || members.contains(&format!("\n{name} = {{ workspace = true")), "{name} is declared and used by no crate");
+        assert!(
+            members.contains(&format!("\n{name}.workspace = true"))
+                || members.contains(&format!("\n{name} = {{ workspace = true")),
+            "{name} is declared and used by no crate"
+        );
     }
 }

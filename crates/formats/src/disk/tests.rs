@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::esp::{Machine, Medium, grub_files};
+use crate::esp::Machine;
 use crate::fat::FatFile;
 use crate::golden::{lines, text};
 use crate::gpt::{self, DiskGeometry, Guid};
@@ -28,7 +28,7 @@ fn parts(blobs: &mut MemoryBlobs) -> DiskParts {
     let kernel = blobs.layout(noise(900_000, 1));
     let initramfs = blobs.layout(noise(2_000_001, 2));
     let core = blobs.layout(images().disk_efi.clone());
-    let mut esp = grub_files(Machine::X64, &core, Medium::Disk);
+    let mut esp = vec![FatFile::new("EFI/boot/BOOTX64.efi", core)];
     esp.push(FatFile::new("EFI/Linux/Talos-v1.14.0.efi", blobs.layout(noise(3_000_000, 3))));
     DiskParts {
         esp,

@@ -2,10 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::*;
-use crate::golden::{lines, text};
 use crate::oracle;
 
 /// Boot images made by the distribution's GRUB with the modules of specification 40, 9 and 41, 7.2.
@@ -95,61 +93,4 @@ fn images_of_other_lengths_are_refused() {
     assert!(eltorito_image(&short, 1).is_err());
     assert!(disk_boot_code(&short[..511], 1).is_err());
     assert!(hybrid_boot_code(&[], 1).is_err());
-}
-
-#[test]
-fn the_shell_gets_only_plain_words() {
-    let config = iso_config(r#"a={"x": "$y;z"} b=\n c=it's<>|&"#, false).unwrap();
-    let line = config.lines().find(|line| line.contains("linux")).unwrap();
-    assert_eq!(line, r#"	linux /boot/vmlinuz a=\{\"x\": \"\$y\;z\"\} b=\\n c=it's\<\>\|\&"#);
-    assert!(config.ends_with("}\n\n"));
-    for bad in ["a\nb", "a\rb", "a\0"] {
-        assert!(iso_config(bad, true).is_err() && disk_config("v1.0.0", bad, true).is_err());
-        assert!(disk_config(bad, "", true).is_err());
-    }
-}
-
-/// Every `grub.cfg` text inside a structure.
-fn configs(value: &Value, out: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            if map.get("path").map(text).is_some_and(|path| path.ends_with("grub.cfg")) {
-                out.extend(map.get("text").map(|found| text(found).to_owned()));
-            }
-            map.values().for_each(|inner| configs(inner, out));
-        }
-        Value::Array(list) => list.iter().for_each(|inner| configs(inner, out)),
-        _ => {}
-    }
-}
-
-#[test]
-fn golden_configurations() {
-    let Some(lines) = lines("assets.jsonl") else { return };
-    let mut count = 0;
-    for line in &lines {
-        let mut found = Vec::new();
-        configs(&line["structure"], &mut found);
-        for config in found {
-            count += 1;
-            let command = config.lines().find_map(|line| line.trim_start().strip_prefix("linux ")).unwrap();
-            let (kernel, cmdline) = command.split_once(' ').unwrap();
-            // Undo the quoting, which is injective.
-            let mut plain = String::new();
-            let mut chars = cmdline.chars();
-            while let Some(c) = chars.next() {
-                plain.extend(if c == '\\' { chars.next() } else { Some(c) });
-            }
-            let can_reset = config.contains("Reset Talos");
-            let made = if kernel == "/boot/vmlinuz" {
-                iso_config(&plain, can_reset)
-            } else {
-                let title = config.lines().next().unwrap();
-                let version = title.strip_prefix("set default=\"A - Talos ").unwrap().trim_end_matches('"');
-                disk_config(version, &plain, can_reset)
-            };
-            assert_eq!(made.unwrap(), config, "{}", line["case"]);
-        }
-    }
-    println!("{count} configurations");
 }

@@ -5,17 +5,6 @@ use super::directory::{Place, date, root_record};
 use crate::calendar::Civil;
 use crate::record::Record;
 
-/// The volume id made from a label: upper-case letters, digits and `_` stay, `-` and `.` become `_`, all
-/// else is dropped, 32 characters at most (specification 21, 4.1).
-pub fn volume_id(label: &str) -> String {
-    let mapped = label.chars().filter_map(|c| match c.to_ascii_uppercase() {
-        c @ ('A'..='Z' | '0'..='9' | '_') => Some(c),
-        '-' | '.' => Some('_'),
-        _ => None,
-    });
-    mapped.take(32).collect()
-}
-
 /// What the primary descriptor says.
 pub(super) struct Primary<'a> {
     pub volume_id: &'a str,

@@ -3,7 +3,7 @@
 use super::PartitionScheme;
 use super::image::{BiosBoot, IsoContent, IsoError, IsoFile, IsoImage, IsoOptions, IsoParts, image};
 use crate::Layout;
-use crate::esp::{LABEL, Machine, Medium, SERIAL, SystemdBoot, grub_files};
+use crate::esp::{LABEL, SERIAL};
 use crate::fat::{self, FatError, FatFile, FatOptions, FatVolume};
 use crate::pe::Section;
 use crate::sector::SectorSize;
@@ -13,13 +13,25 @@ use crate::uki::section;
 #[derive(Clone, Debug)]
 pub enum Media {
     /// systemd-boot with a UKI.
-    Uefi(SystemdBoot),
+    Uefi {
+        /// Files of the EFI system partition.
+        esp: Vec<FatFile>,
+    },
     /// GRUB.
-    Grub(GrubBoot),
+    Grub {
+        /// Files of the EFI system partition: GRUB for UEFI.
+        esp: Vec<FatFile>,
+        /// What GRUB boots.
+        menu: GrubMenu,
+        /// GRUB for BIOS, where there is one.
+        bios: Option<BiosBoot>,
+    },
     /// systemd-boot for UEFI, GRUB for BIOS.
     Hybrid {
-        /// The UEFI half.
-        systemd_boot: SystemdBoot,
+        /// Files of the EFI system partition.
+        esp: Vec<FatFile>,
+        /// Path of the UKI among them.
+        uki_path: String,
         /// The UKI's sections, which say where kernel and initramfs are inside of it.
         sections: Vec<Section>,
         /// `grub.cfg`.
@@ -40,19 +52,6 @@ pub struct GrubMenu {
     pub initramfs: Layout,
 }
 
-/// A medium that only GRUB boots.
-#[derive(Clone, Debug)]
-pub struct GrubBoot {
-    /// Machine.
-    pub machine: Machine,
-    /// What it boots.
-    pub menu: GrubMenu,
-    /// GRUB for UEFI.
-    pub efi_core: Layout,
-    /// GRUB for BIOS, where there is one.
-    pub bios: Option<BiosBoot>,
-}
-
 /// Properties of a medium.
 pub type MediaOptions = IsoOptions;
 
@@ -66,6 +65,9 @@ pub enum MediaError {
     /// The image cannot be.
     #[error(transparent)]
     Iso(#[from] IsoError),
+    /// The EFI system partition has no UKI where it should be.
+    #[error("the EFI system partition has no {0}")]
+    NoUki(String),
     /// The UKI has no kernel or no initramfs.
     #[error("the UKI has no {0} section")]
     NoSection(crate::pe::SectionName),
@@ -76,8 +78,8 @@ impl Media {
     /// record, all others a GPT. Firmware boots either.
     pub const fn usual_scheme(&self) -> PartitionScheme {
         match self {
-            Self::Uefi(_) => PartitionScheme::Mbr,
-            Self::Grub(_) | Self::Hybrid { .. } => PartitionScheme::Gpt,
+            Self::Uefi { .. } => PartitionScheme::Mbr,
+            Self::Grub { .. } | Self::Hybrid { .. } => PartitionScheme::Gpt,
         }
     }
 }
@@ -90,13 +92,13 @@ const MIB: u64 = 1 << 20;
 /// See [`MediaError`].
 pub fn media(options: &MediaOptions, media: &Media) -> Result<IsoImage, MediaError> {
     let parts = match media {
-        Media::Uefi(boot) => {
-            let (esp, files) = uefi(options, boot)?;
-            IsoParts { files, esp: esp.layout, bios: None }
+        Media::Uefi { esp: files } => {
+            let esp = esp(options, uefi_size(files), files)?;
+            IsoParts { files: shared(&esp), esp: esp.layout, bios: None }
         }
-        Media::Hybrid { systemd_boot, sections, config, bios } => {
-            let (esp, mut files) = uefi(options, systemd_boot)?;
-            let uki = esp.files.get(&systemd_boot.uki_path()).map_or(0, |span| span.offset);
+        Media::Hybrid { esp: files, uki_path, sections, config, bios } => {
+            let esp = esp(options, uefi_size(files), files)?;
+            let uki = esp.files.get(uki_path).ok_or_else(|| MediaError::NoUki(uki_path.clone()))?.offset;
             let inside = |name| {
                 let found = sections.iter().find(|section| section.name == name);
                 let content = found.ok_or(MediaError::NoSection(name))?.content();
@@ -105,31 +107,34 @@ pub fn media(options: &MediaOptions, media: &Media) -> Result<IsoImage, MediaErr
                     len: content.end - content.start,
                 })
             };
-            files.extend(menu(config, inside(section::LINUX)?, inside(section::INITRD)?));
+            let mut files = shared(&esp);
+            files.extend(menu_files(config, inside(section::LINUX)?, inside(section::INITRD)?));
             IsoParts { files, esp: esp.layout, bios: Some(bios.clone()) }
         }
-        Media::Grub(boot) => {
-            let core = boot.efi_core.len();
+        Media::Grub { esp: files, menu, bios } => {
+            let grub: u64 = files.iter().map(|file| file.content.len()).sum();
             // Room to spare for a bigger GRUB.
-            let size = (core.next_multiple_of(MIB) + 2 * MIB).max(8 * MIB);
-            let esp = esp(options, size, &grub_files(boot.machine, &boot.efi_core, Medium::Iso))?;
+            let size = (grub.next_multiple_of(MIB) + 2 * MIB).max(8 * MIB);
+            let esp = esp(options, size, files)?;
             let mut files = shared(&esp);
-            let GrubMenu { config, kernel, initramfs } = &boot.menu;
             let own = |content: &Layout| IsoContent::Own(content.clone());
-            files.extend(menu(config, own(kernel), own(initramfs)));
-            IsoParts { files, esp: esp.layout, bios: boot.bios.clone() }
+            files.extend(menu_files(&menu.config, own(&menu.kernel), own(&menu.initramfs)));
+            IsoParts { files, esp: esp.layout, bios: bios.clone() }
         }
     };
     Ok(image(options, &parts)?)
 }
 
-/// The EFI system partition with systemd-boot, and the ISO files that are the same ones. Tools that copy
-/// the files of an ISO image to a FAT stick need them in both places.
-fn uefi(options: &MediaOptions, boot: &SystemdBoot) -> Result<(FatVolume, Vec<IsoFile>), MediaError> {
-    let size = 10 * MIB + boot.loader.len().next_multiple_of(MIB) + boot.uki.len().next_multiple_of(MIB);
-    let esp = esp(options, size, &boot.files(Medium::Iso))?;
-    let files = shared(&esp);
-    Ok((esp, files))
+/// Files below this length share [`SMALL_FILES`]; longer ones count with their own, rounded up.
+const COUNTED_FROM: u64 = 64 << 10;
+
+/// Room for everything small on the partition: configuration, keys, directories, the tables.
+const SMALL_FILES: u64 = 10 * MIB;
+
+/// Length of a partition for systemd-boot and a UKI (specification 40, 4.1).
+fn uefi_size(files: &[FatFile]) -> u64 {
+    let programs = files.iter().map(|file| file.content.len()).filter(|&len| len >= COUNTED_FROM);
+    SMALL_FILES + programs.map(|len| len.next_multiple_of(MIB)).sum::<u64>()
 }
 
 fn esp(options: &MediaOptions, size: u64, files: &[FatFile]) -> Result<FatVolume, FatError> {
@@ -143,6 +148,8 @@ fn esp(options: &MediaOptions, size: u64, files: &[FatFile]) -> Result<FatVolume
     fat::volume(&volume, files)
 }
 
+/// The files of the partition as files of the ISO tree. Tools that copy the files of an ISO image to a FAT
+/// stick need them in both places.
 fn shared(esp: &FatVolume) -> Vec<IsoFile> {
     let spans = esp.files.iter();
     spans
@@ -153,7 +160,7 @@ fn shared(esp: &FatVolume) -> Vec<IsoFile> {
         .collect()
 }
 
-fn menu(config: &str, kernel: IsoContent, initramfs: IsoContent) -> [IsoFile; 3] {
+fn menu_files(config: &str, kernel: IsoContent, initramfs: IsoContent) -> [IsoFile; 3] {
     let file = |path: &str, content| IsoFile { path: path.to_owned(), content };
     [
         file("boot/vmlinuz", kernel),

@@ -13,9 +13,8 @@ mod names;
 mod system_area;
 mod tree;
 
-pub use descriptors::volume_id;
 pub use image::{BiosBoot, IsoContent, IsoError, IsoFile, IsoImage, IsoOptions, IsoParts, image};
-pub use media::{GrubBoot, GrubMenu, Media, MediaError, MediaOptions, media};
+pub use media::{GrubMenu, Media, MediaError, MediaOptions, media};
 pub use system_area::PartitionScheme;
 
 /// Bytes of a block.
