@@ -2,7 +2,7 @@
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends gcc libc6-dev make cmake \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
