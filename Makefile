@@ -29,8 +29,8 @@ test: ## everything that must hold: style, unit tests, tests with real tools and
 lint: ## formatting, clippy, the house rules, scripts
 	@hack/lint
 
-deny: ## licences, banned crates, sources, advisories
-	@hack/deny --advisories
+deny: ## licences, banned crates, sources (hack/deny --advisories: these too)
+	@hack/deny
 
 bench: ## first byte, throughput against nginx, requests a second, memory
 	@hack/setup test
