@@ -5,8 +5,11 @@
 //! talks to a network; blob contents come through [`ReadBlob`].
 
 pub mod checksum;
+pub mod decompress;
 pub mod digest;
+pub mod file_tree;
 pub mod layout;
+pub mod oci_layers;
 pub mod testing;
 
 pub use digest::Digest;
