@@ -5,6 +5,7 @@
 //! talks to a network; blob contents come through [`ReadBlob`].
 
 pub mod checksum;
+pub mod cpio;
 pub mod decompress;
 pub mod digest;
 pub mod file_tree;
