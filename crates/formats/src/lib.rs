@@ -11,6 +11,7 @@ pub mod digest;
 pub mod file_tree;
 pub mod layout;
 pub mod oci_layers;
+pub mod squashfs;
 pub mod testing;
 
 pub use digest::Digest;
