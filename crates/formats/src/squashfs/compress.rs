@@ -9,6 +9,9 @@ use super::{BLOCK_SIZE, Compressor};
 /// zstd level of data and metadata blocks.
 pub(super) const ZSTD_LEVEL: i32 = 18;
 
+/// Blocks shorter than this are stored: frames alone take almost as much.
+const WORTHWHILE: usize = 64;
+
 /// Smallest dictionary that the xz format knows.
 const XZ_MIN_DICTIONARY: usize = 4096;
 
@@ -30,6 +33,9 @@ impl Worker {
 
     /// The compressed block, or `None` when that would not be smaller.
     pub(super) fn compress(&mut self, block: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        if block.len() < WORTHWHILE {
+            return Ok(None);
+        }
         let compressed = match self {
             // One call with the size known: tables are cut to it, so small blocks are cheap.
             Self::Zstd(zstd) => zstd.compress(block)?,

@@ -46,6 +46,9 @@ enum Owner {
 pub(super) struct DataWriter<'a, W> {
     out: &'a mut W,
     at: u64,
+    compressor: Compressor,
+    threads: usize,
+    /// Made when they are needed; small images need none.
     workers: Vec<Worker>,
     batch: Vec<Job>,
     files: Vec<FileData>,
@@ -66,23 +69,19 @@ pub(super) struct Contents {
 
 impl<'a, W: Write> DataWriter<'a, W> {
     /// Blocks begin at `at`, where `out` stands.
-    pub(super) fn new(
-        out: &'a mut W,
-        at: u64,
-        compressor: Compressor,
-        threads: NonZeroUsize,
-    ) -> io::Result<Self> {
-        let workers = (0..threads.get().min(BATCH)).map(|_| Worker::new(compressor));
-        Ok(Self {
+    pub(super) fn new(out: &'a mut W, at: u64, compressor: Compressor, threads: NonZeroUsize) -> Self {
+        Self {
             out,
             at,
-            workers: workers.collect::<io::Result<_>>()?,
+            compressor,
+            threads: threads.get(),
+            workers: Vec::new(),
             batch: Vec::new(),
             files: Vec::new(),
             tails: Vec::new(),
             fragments_begun: 0,
             fragments: Vec::new(),
-        })
+        }
     }
 
     /// Takes the next file and gives its index in [`Contents::files`].
@@ -124,7 +123,10 @@ impl<'a, W: Write> DataWriter<'a, W> {
 
     /// Compresses what waits, spread over the workers, and writes it in order.
     fn flush(&mut self) -> io::Result<()> {
-        let share = self.batch.len().div_ceil(self.workers.len()).max(1);
+        let share = self.batch.len().div_ceil(self.threads).max(1);
+        while self.workers.len() < self.batch.len().div_ceil(share) {
+            self.workers.push(Worker::new(self.compressor)?);
+        }
         let mut shares = self.batch.chunks_mut(share).zip(&mut self.workers);
         std::thread::scope(|scope| {
             let own = shares.next();

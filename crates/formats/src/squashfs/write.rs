@@ -155,7 +155,7 @@ fn write_contents<R: Read + Seek, W: Write>(
         NodeKind::Directory | NodeKind::Symlink(_) => None,
     };
     let mut duplicates = Duplicates::new(tree.iter().filter_map(|(_, node)| span(node)));
-    let mut data = DataWriter::new(out, at, options.compressor, options.threads)?;
+    let mut data = DataWriter::new(out, at, options.compressor, options.threads);
     let mut files = Vec::with_capacity(tree.len());
     for (_, node) in tree.iter() {
         let Some(span) = span(node) else {
