@@ -7,6 +7,7 @@
 pub mod checksum;
 pub mod cpio;
 pub mod decompress;
+pub mod depmod;
 pub mod digest;
 pub mod file_tree;
 pub mod layout;
