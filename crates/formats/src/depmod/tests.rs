@@ -133,6 +133,8 @@ fn assert_same(mut ours: BTreeMap<String, Vec<u8>>, mut theirs: BTreeMap<String,
         text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
     };
     assert_eq!(lines(&mut ours), lines(&mut theirs), "modules.symbols");
+    // Without its input depmod leaves an empty file behind, which is no index.
+    theirs.retain(|_, bytes| !bytes.is_empty());
     ours.remove("modules.weakdep");
     theirs.remove("modules.weakdep");
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
