@@ -55,6 +55,18 @@ impl TreePath {
         Ok((!parts.is_empty()).then(|| Self(parts.join("/").into())))
     }
 
+    /// A path that this crate itself spells out.
+    pub(crate) fn known(path: &'static str) -> Self {
+        debug_assert_eq!(Self::clean(path).map(|p| p.map(|p| p.0)), Ok(Some(path.into())));
+        Self(path.into())
+    }
+
+    /// A single component made of a number and a suffix.
+    pub(crate) fn numbered(number: usize, suffix: &'static str) -> Self {
+        debug_assert!(!suffix.contains(['/', '\0']));
+        Self(format!("{number}{suffix}").into())
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
