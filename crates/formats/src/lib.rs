@@ -6,6 +6,7 @@
 
 pub mod checksum;
 pub mod digest;
+pub mod encode;
 pub mod layout;
 pub mod testing;
 
