@@ -19,6 +19,7 @@ mod golden;
 pub mod gpt;
 pub mod grub;
 pub mod iso;
+pub mod encode;
 pub mod layout;
 pub mod meta_partition;
 #[cfg(test)]

@@ -1,16 +1,29 @@
 //! Blobs in memory, for tests of this crate and of those above it.
 
+mod recipe;
+
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+pub use recipe::{Ingredient, layout_of};
+
+use crate::checksum::{BlobChecks, ChecksBuilder, ReadChecks};
 use crate::{Digest, Layout, ReadBlob};
 
 /// A set of blobs held in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBlobs {
-    blobs: BTreeMap<Digest, Bytes>,
+    blobs: BTreeMap<Digest, MemoryBlob>,
+}
+
+/// A blob and, once somebody asked, its table of checks.
+#[derive(Clone, Debug)]
+struct MemoryBlob {
+    bytes: Bytes,
+    checks: OnceLock<Arc<BlobChecks>>,
 }
 
 impl MemoryBlobs {
@@ -23,7 +36,7 @@ impl MemoryBlobs {
     pub fn add(&mut self, bytes: impl Into<Bytes>) -> Digest {
         let bytes = bytes.into();
         let digest = Digest::of(&bytes);
-        self.blobs.insert(digest, bytes);
+        self.blobs.insert(digest, MemoryBlob { bytes, checks: OnceLock::new() });
         digest
     }
 
@@ -36,7 +49,19 @@ impl MemoryBlobs {
 
     /// A blob's bytes.
     pub fn get(&self, digest: &Digest) -> Option<&Bytes> {
-        self.blobs.get(digest)
+        self.blobs.get(digest).map(|blob| &blob.bytes)
+    }
+}
+
+impl ReadChecks for MemoryBlobs {
+    fn checks(&self, digest: &Digest) -> io::Result<Arc<BlobChecks>> {
+        let blob = self.blobs.get(digest).ok_or(io::ErrorKind::NotFound)?;
+        let checks = blob.checks.get_or_init(|| {
+            let mut builder = ChecksBuilder::new();
+            builder.update(&blob.bytes);
+            Arc::new(builder.finish())
+        });
+        Ok(Arc::clone(checks))
     }
 }
 
@@ -46,7 +71,7 @@ impl ReadBlob for MemoryBlobs {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
         let bytes = start
             .checked_add(buf.len())
-            .and_then(|end| blob.get(start..end))
+            .and_then(|end| blob.bytes.get(start..end))
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(bytes);
         Ok(())

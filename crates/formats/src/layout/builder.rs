@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{BlobRange, Extent, Layout, Run};
 
-/// Appends extents in order and keeps the list short: neighbouring zeros and small neighbouring
-/// byte pieces become one extent, empty pieces vanish.
+/// Appends extents in order and keeps the list short: neighbouring zeros, small neighbouring
+/// byte pieces and stretches of a blob that continue each other become one extent, empty pieces vanish.
 #[derive(Default)]
 pub struct LayoutBuilder {
     extents: Vec<Extent>,
@@ -84,9 +84,22 @@ impl LayoutBuilder {
         self.zero(offset.saturating_sub(self.len))
     }
 
-    /// Appends a stretch of a blob.
+    /// Appends a stretch of a blob. One that continues the last extent is joined with it.
     pub fn blob(&mut self, range: BlobRange) -> &mut Self {
-        self.extent(Extent::Blob(range))
+        if range.len == 0 {
+            return self;
+        }
+        self.flush();
+        self.len += range.len;
+        match self.extents.last_mut() {
+            Some(Extent::Blob(last))
+                if last.digest == range.digest && last.offset + last.len == range.offset =>
+            {
+                last.len += range.len;
+            }
+            _ => self.extents.push(Extent::Blob(range)),
+        }
+        self
     }
 
     /// Appends a run.
@@ -99,6 +112,7 @@ impl LayoutBuilder {
         match extent {
             Extent::Zero(len) => self.zero(len),
             Extent::Bytes(bytes) => self.bytes(bytes),
+            Extent::Blob(range) => self.blob(range),
             other if other.is_empty() => self,
             other => {
                 self.flush();

@@ -15,6 +15,7 @@ pub use extent::{BlobRange, Extent};
 pub use read::{Cursor, Piece, ReadBlob};
 pub use run::{Framing, Run, RunSource};
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -76,29 +77,28 @@ impl Layout {
         self.extents.iter().zip(self.ends.iter()).map(|(extent, end)| (end - extent.len(), extent))
     }
 
-    /// Index of the extent that holds the byte at `offset`, and the offset inside it.
-    /// `None` at and behind the end.
-    fn locate(&self, offset: u64) -> Option<(usize, u64)> {
-        let index = self.ends.partition_point(|&end| end <= offset);
-        let extent = self.extents.get(index)?;
-        Some((index, offset - (self.ends[index] - extent.len())))
+    /// The extents that hold the bytes `start..end`, each with the range of it that is meant, counted
+    /// from the extent's own beginning and never empty. Both ends are cut to the length.
+    pub fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (&Extent, Range<u64>)> {
+        let first = self.ends.partition_point(|&extent_end| extent_end <= start);
+        let extents = self.extents.iter().zip(self.ends.iter()).skip(first);
+        extents
+            .map(move |(extent, &extent_end)| {
+                let begin = extent_end - extent.len();
+                let from = start.saturating_sub(begin);
+                (extent, from..end.min(extent_end).saturating_sub(begin))
+            })
+            .take_while(|(_, part)| !part.is_empty())
     }
 
     /// The bytes `start..end` as a layout of their own; both ends are cut to the length.
     pub fn slice(&self, start: u64, end: u64) -> Self {
-        let end = end.min(self.len());
-        let start = start.min(end);
-        if start == 0 && end == self.len() {
+        if start == 0 && end >= self.len() {
             return self.clone();
         }
         let mut builder = LayoutBuilder::new();
-        let mut at = start;
-        while at < end {
-            let Some((index, inside)) = self.locate(at) else { break };
-            let extent = &self.extents[index];
-            let take = (extent.len() - inside).min(end - at);
-            builder.extent(extent.slice(inside, take));
-            at += take;
+        for (extent, part) in self.overlapping(start, end) {
+            builder.extent(extent.slice(part.start, part.end - part.start));
         }
         builder.build()
     }

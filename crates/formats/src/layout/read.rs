@@ -41,19 +41,14 @@ impl Layout {
     ///
     /// # Errors
     /// Those of the blobs, and `UnexpectedEof` when the layout ends before `buf` is full.
-    pub fn read_exact_at(&self, blobs: &dyn ReadBlob, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
-        while !buf.is_empty() {
-            let Some((index, inside)) = self.locate(offset) else {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            };
-            let extent = &self.extents[index];
-            let take = (extent.len() - inside).min(buf.len() as u64) as usize;
-            let (now, rest) = buf.split_at_mut(take);
-            read_extent(extent, blobs, inside, now)?;
+    pub fn read_exact_at(&self, blobs: &dyn ReadBlob, offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.saturating_add(buf.len() as u64);
+        for (extent, part) in self.overlapping(offset, end) {
+            let (now, rest) = buf.split_at_mut((part.end - part.start) as usize);
+            read_extent(extent, blobs, part.start, now)?;
             buf = rest;
-            offset += take as u64;
         }
-        Ok(())
+        if buf.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// All bytes. For small layouts and tests: this is the one call that holds an asset in memory.
@@ -100,12 +95,8 @@ impl Cursor {
             return Ok(Piece::End);
         }
         let mut done = 0;
-        while done < buf.len() {
-            let at = self.at + done as u64;
-            let left = self.end - at;
-            let Some((index, inside)) = self.layout.locate(at) else { break };
-            let extent = &self.layout.extents[index];
-            let here = (extent.len() - inside).min(left);
+        for (extent, part) in self.layout.overlapping(self.at, self.end) {
+            let here = part.end - part.start;
             if let Extent::Zero(_) = extent
                 && here >= ZERO_PIECE
             {
@@ -116,11 +107,11 @@ impl Cursor {
                 break;
             }
             let take = here.min((buf.len() - done) as u64) as usize;
-            if take == 0 {
+            read_extent(extent, blobs, part.start, &mut buf[done..done + take])?;
+            done += take;
+            if done == buf.len() {
                 break;
             }
-            read_extent(extent, blobs, inside, &mut buf[done..done + take])?;
-            done += take;
         }
         self.at += done as u64;
         Ok(Piece::Data(done))

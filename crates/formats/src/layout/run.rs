@@ -160,29 +160,38 @@ impl Run {
     }
 }
 
-fn read_repeat(pattern: &[u8], at: u64, mut buf: &mut [u8]) {
-    let mut phase = (at % pattern.len() as u64) as usize;
-    while !buf.is_empty() {
-        let take = (pattern.len() - phase).min(buf.len());
-        let (now, rest) = buf.split_at_mut(take);
-        now.copy_from_slice(&pattern[phase..phase + take]);
-        buf = rest;
-        phase = 0;
+fn read_repeat(pattern: &[u8], at: u64, buf: &mut [u8]) {
+    let phase = (at % pattern.len() as u64) as usize;
+    let head = (pattern.len() - phase).min(buf.len());
+    let (first, rest) = buf.split_at_mut(head);
+    first.copy_from_slice(&pattern[phase..phase + head]);
+    // One whole copy, then ever longer copies of what is there: patterns can be as short as a byte.
+    let mut done = pattern.len().min(rest.len());
+    rest[..done].copy_from_slice(&pattern[..done]);
+    while done < rest.len() {
+        let take = done.min(rest.len() - done);
+        rest.copy_within(..take, done);
+        done += take;
     }
 }
 
 fn read_counter(first: u32, at: u64, buf: &mut [u8]) {
     let mut number = first.wrapping_add((at / 4) as u32);
-    let mut phase = (at % 4) as usize;
-    let mut done = 0;
-    while done < buf.len() {
-        let bytes = number.to_le_bytes();
-        let take = (4 - phase).min(buf.len() - done);
-        buf[done..done + take].copy_from_slice(&bytes[phase..phase + take]);
-        done += take;
-        phase = 0;
+    let phase = (at % 4) as usize;
+    let mut buf = buf;
+    if phase != 0 {
+        let take = (4 - phase).min(buf.len());
+        buf[..take].copy_from_slice(&number.to_le_bytes()[phase..phase + take]);
+        buf = &mut buf[take..];
         number = number.wrapping_add(1);
     }
+    let (whole, rest) = buf.as_chunks_mut::<4>();
+    for slot in whole {
+        *slot = number.to_le_bytes();
+        number = number.wrapping_add(1);
+    }
+    let left = rest.len();
+    rest.copy_from_slice(&number.to_le_bytes()[..left]);
 }
 
 fn read_framed(

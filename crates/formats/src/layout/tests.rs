@@ -1,35 +1,7 @@
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{MemoryBlobs, noise};
-
-/// A layout of every kind of extent, from a short recipe.
-fn build(recipe: &[(u8, u64)], blobs: &mut MemoryBlobs, depth: usize) -> Layout {
-    let mut builder = LayoutBuilder::new();
-    for &(kind, size) in recipe {
-        match kind % 6 {
-            0 => builder.zero(size),
-            1 => builder.bytes(noise((size % 9000) as usize, size)),
-            2 => {
-                let bytes = noise((size % 300_000) as usize + 1, size + 1);
-                let offset = size % bytes.len() as u64;
-                let len = bytes.len() as u64 - offset;
-                builder.blob(BlobRange { digest: blobs.add(bytes), offset, len })
-            }
-            3 => builder.run(Run::repeat(Bytes::from(noise((size % 97) as usize + 1, 3)), size % 500)),
-            4 => builder.run(Run::counter(size as u32, size % 5000)),
-            _ if depth > 0 => {
-                let inner = build(&recipe[..recipe.len() / 2], blobs, depth - 1);
-                let framing = [Framing::ZstdRaw, Framing::Lzma2, Framing::Lzma2First, Framing::DeflateStored]
-                    [(size % 4) as usize];
-                builder.run(Run::framed(inner, framing))
-            }
-            _ => builder.zero(1),
-        };
-    }
-    builder.build()
-}
+use crate::testing::{MemoryBlobs, layout_of};
 
 /// The same bytes, made the slow way: one byte at a time.
 fn slowly(layout: &Layout, blobs: &MemoryBlobs) -> Vec<u8> {
@@ -88,7 +60,7 @@ proptest! {
         step in 1usize..200_000,
     ) {
         let mut blobs = MemoryBlobs::new();
-        let layout = build(&recipe, &mut blobs, 2);
+        let layout = layout_of(&recipe, &mut blobs, 2);
         let whole = slowly(&layout, &blobs);
         prop_assert_eq!(layout.len(), whole.len() as u64);
         prop_assert!(layout.to_vec(&blobs).unwrap() == whole);
@@ -114,6 +86,25 @@ fn neighbours_become_one_extent() {
     let layout = builder.build();
     assert_eq!(layout.len(), 256);
     assert_eq!(format!("{:?}", layout.extents()), "[Zero(0x80), Bytes(0x9), Zero(0x77)]");
+}
+
+#[test]
+fn stretches_of_a_blob_are_joined_only_when_they_continue_each_other() {
+    let part = |name: &[u8], offset, len| BlobRange { digest: Digest::of(name), offset, len };
+    let mut builder = LayoutBuilder::new();
+    builder.blob(part(b"a", 5, 10)).blob(part(b"a", 15, 1)).blob(part(b"a", 17, 0)).blob(part(b"a", 17, 2));
+    builder.blob(part(b"b", 19, 1)).slice(b"x").blob(part(b"b", 20, 1));
+    let layout = builder.build();
+    let found: Vec<_> = layout
+        .extents()
+        .iter()
+        .map(|extent| match extent {
+            Extent::Blob(range) => (range.offset, range.len),
+            other => (0, other.len()),
+        })
+        .collect();
+    assert_eq!(found, [(5, 11), (17, 2), (19, 1), (0, 1), (20, 1)]);
+    assert_eq!(layout.len(), 16);
 }
 
 #[test]

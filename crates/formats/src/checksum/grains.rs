@@ -1,7 +1,4 @@
-//! CRC-32 and CRC-64 of blobs, kept per grain so that encoders need not read payload to plan.
-//!
-//! `.gz` wants the CRC-32 of the whole file and `.xz` a CRC-64 of every block. CRCs combine: with the
-//! values of each 128 KiB of every blob at hand, those of any file made of these blobs are arithmetic.
+//! CRC-32 and CRC-64 of one blob, kept per grain.
 
 use crc_fast::{CrcAlgorithm, checksum};
 
