@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::Limits;
 use super::error::{Error, Mark, Stage};
 use super::node::{Document, Kind, Node, NodeId};
 use super::scanner::{BlockIndent, Scanner};
@@ -49,10 +50,21 @@ enum Context {
     Flow,
 }
 
+/// Where messages say that a node without text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EmptyAt {
+    IndicatorStart,
+    IndicatorEnd,
+    Next,
+}
+
 /// Reads documents one after the other.
 #[derive(Debug)]
 pub(super) struct Composer<'a> {
     scanner: Scanner<'a>,
+    max_nodes: usize,
+    /// Documents read.
+    documents: usize,
     tag_handles: Vec<(String, String)>,
     nodes: Vec<Node>,
     anchors: HashMap<String, NodeId>,
@@ -60,9 +72,11 @@ pub(super) struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    pub fn new(bytes: &'a [u8], block_indent: BlockIndent) -> Self {
+    pub fn new(bytes: &'a [u8], block_indent: BlockIndent, limits: &Limits) -> Self {
         Self {
-            scanner: Scanner::new(bytes, block_indent),
+            max_nodes: limits.nodes,
+            documents: 0,
+            scanner: Scanner::new(bytes, block_indent, limits),
             tag_handles: Vec::new(),
             nodes: Vec::new(),
             anchors: HashMap::new(),
@@ -90,9 +104,14 @@ impl<'a> Composer<'a> {
         while let Some(open) = self.open.last() {
             let (start, expect) = (open.start, open.expect);
             self.step(start, expect)?;
+            if self.nodes.len() > self.max_nodes {
+                let line = self.nodes.last().map_or(1, Node::line);
+                return Err(Error::TooMany { line, max: self.max_nodes });
+            }
         }
-        // Text behind the root that belongs to no document is not looked at.
+        // Text behind the root that belongs to no document counts for the next one only.
         self.scanner.peek()?;
+        self.documents += 1;
         self.anchors.clear();
         Ok(Some(Document { nodes: std::mem::take(&mut self.nodes), root: NodeId(0) }))
     }
@@ -107,7 +126,8 @@ impl<'a> Composer<'a> {
         }
         self.tag_handles.clear();
         let mut version_seen = false;
-        let mut explicit = false;
+        // Only the first document may begin without a marker.
+        let mut explicit = self.documents > 0;
         loop {
             let start = self.scanner.peek()?.start;
             match &self.scanner.peek()?.kind {
@@ -183,13 +203,15 @@ impl<'a> Composer<'a> {
         use Glance::{BlockEnd, BlockEntry, Key, Value};
         let (next, at) = self.glance()?;
         match (expect, next) {
-            (Expect::BlockEntry, BlockEntry) => self.begin_after(Context::Block, &[BlockEntry, BlockEnd]),
+            (Expect::BlockEntry, BlockEntry) => {
+                self.begin_after(Context::Block, &[BlockEntry, BlockEnd], EmptyAt::IndicatorEnd)
+            }
             (Expect::BlockEntry | Expect::BlockKey, BlockEnd) => self.close_with_token(),
             (Expect::BlockEntry, _) => {
                 Err(unexpected("while parsing a block collection", start, at, "'-' indicator"))
             }
             (Expect::UnindentedEntry, BlockEntry) => {
-                self.begin_after(Context::Block, &[BlockEntry, Key, Value, BlockEnd])
+                self.begin_after(Context::Block, &[BlockEntry, Key, Value, BlockEnd], EmptyAt::IndicatorEnd)
             }
             (Expect::UnindentedEntry, _) => {
                 self.close();
@@ -197,12 +219,12 @@ impl<'a> Composer<'a> {
             }
             (Expect::BlockKey, Key) => {
                 self.expect(Expect::BlockValue);
-                self.begin_after(Context::BlockInMapping, &[Key, Value, BlockEnd])
+                self.begin_after(Context::BlockInMapping, &[Key, Value, BlockEnd], EmptyAt::IndicatorEnd)
             }
             (Expect::BlockKey, _) => Err(unexpected("while parsing a block mapping", start, at, "key")),
             (_, Value) => {
                 self.expect(Expect::BlockKey);
-                self.begin_after(Context::BlockInMapping, &[Key, Value, BlockEnd])
+                self.begin_after(Context::BlockInMapping, &[Key, Value, BlockEnd], EmptyAt::IndicatorEnd)
             }
             (_, _) => {
                 self.expect(Expect::BlockKey);
@@ -258,7 +280,7 @@ impl<'a> Composer<'a> {
             }
             (Expect::PairValue, Value) => {
                 self.expect(Expect::PairEnd);
-                self.begin_after_or_empty_at(&[FlowEntry, FlowSequenceEnd])
+                self.begin_after(Context::Flow, &[FlowEntry, FlowSequenceEnd], EmptyAt::IndicatorStart)
             }
             (Expect::PairValue, _) => {
                 self.expect(Expect::PairEnd);
@@ -278,7 +300,7 @@ impl<'a> Composer<'a> {
         if matches!(expect, Expect::FlowValue | Expect::NoFlowValue) {
             self.expect(Expect::FlowKey);
             if expect == Expect::FlowValue && next == Value {
-                return self.begin_after_or_empty_at(&[FlowEntry, FlowMappingEnd]);
+                return self.begin_after(Context::Flow, &[FlowEntry, FlowMappingEnd], EmptyAt::Next);
             }
             self.add_empty(at);
             return Ok(());
@@ -292,7 +314,7 @@ impl<'a> Composer<'a> {
         match next {
             Key => {
                 self.expect(Expect::FlowValue);
-                self.begin_after_or_empty_at(&[Value, FlowEntry, FlowMappingEnd])
+                self.begin_after(Context::Flow, &[Value, FlowEntry, FlowMappingEnd], EmptyAt::Next)
             }
             FlowMappingEnd => {
                 self.expect(Expect::FlowKey);
@@ -306,25 +328,18 @@ impl<'a> Composer<'a> {
     }
 
     /// Consumes an indicator and begins the node behind it, or an empty one if what follows is one of
-    /// `ends`; the empty node stands right behind the indicator.
-    fn begin_after(&mut self, context: Context, ends: &[Glance]) -> Result<(), Error> {
+    /// `ends`.
+    fn begin_after(&mut self, context: Context, ends: &[Glance], empty: EmptyAt) -> Result<(), Error> {
         let indicator = self.scanner.take()?;
-        if !ends.contains(&self.glance()?.0) {
-            return self.begin_node(context);
-        }
-        self.add_empty(indicator.end);
-        Ok(())
-    }
-
-    /// As [`begin_after`](Self::begin_after) in flow context, where the empty node stands before what
-    /// follows.
-    fn begin_after_or_empty_at(&mut self, ends: &[Glance]) -> Result<(), Error> {
-        self.scanner.take()?;
         let (next, at) = self.glance()?;
         if !ends.contains(&next) {
-            return self.begin_node(Context::Flow);
+            return self.begin_node(context);
         }
-        self.add_empty(at);
+        self.add_empty(match empty {
+            EmptyAt::IndicatorStart => indicator.start,
+            EmptyAt::IndicatorEnd => indicator.end,
+            EmptyAt::Next => at,
+        });
         Ok(())
     }
 
@@ -360,7 +375,7 @@ impl<'a> Composer<'a> {
             return Ok(());
         }
         let (anchor, tag) = self.properties(start)?;
-        let (has_properties, non_specific) = (anchor.is_some() || tag.is_some(), tag.as_deref() == Some("!"));
+        let has_properties = anchor.is_some() || tag.is_some();
         let (next, at) = self.glance()?;
         if context == Context::BlockInMapping && next == Glance::BlockEntry {
             let node = self.add_anchored(Kind::Sequence(Vec::new()), anchor, tag, start);
@@ -372,8 +387,7 @@ impl<'a> Composer<'a> {
                 let Token { kind: TokenKind::Scalar { text, style }, .. } = self.scanner.take()? else {
                     return Ok(());
                 };
-                let plain = style == Style::Plain && !non_specific;
-                let tag = tag.filter(|tag| tag != "!");
+                let plain = style == Style::Plain;
                 self.add_anchored(Kind::Scalar { text, plain }, anchor, tag, start);
                 return Ok(());
             }
@@ -386,8 +400,7 @@ impl<'a> Composer<'a> {
                 (Kind::Mapping(Vec::new()), Expect::BlockKey)
             }
             _ if has_properties => {
-                let kind = Kind::Scalar { text: String::new(), plain: !non_specific };
-                let tag = tag.filter(|tag| tag != "!");
+                let kind = Kind::Scalar { text: String::new(), plain: true };
                 self.add_anchored(kind, anchor, tag, start);
                 return Ok(());
             }
@@ -398,7 +411,6 @@ impl<'a> Composer<'a> {
             }
         };
         self.scanner.take()?;
-        let tag = tag.filter(|tag| tag != "!");
         let node = self.add_anchored(kind, anchor, tag, start);
         self.open.push(Open { node, start: at, expect });
         Ok(())
@@ -415,7 +427,12 @@ impl<'a> Composer<'a> {
                     let (handle, suffix, at) = (handle.clone(), suffix.clone(), token.start);
                     let Some(whole) = self.whole_tag(&handle, &suffix) else {
                         let doing = Some(("while parsing a node", start));
-                        return Err(Error::load(Stage::Parser, doing, Some(at), "found undefined tag handle"));
+                        return Err(Error::load(
+                            Stage::Parser,
+                            doing,
+                            Some(at),
+                            "found undefined tag handle",
+                        ));
                     };
                     tag = Some(whole);
                 }

@@ -12,7 +12,7 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use super::Limits;
 use super::error::{Error, Stage};
 use super::node::{Document, Kind, Node, NodeId, pairs};
-use super::resolve::{Resolved, resolve, short_tag};
+use super::resolve::{Resolved, resolve, resolve_plain, short_tag};
 use super::value::{Mapping, Shown, Value, quote};
 
 /// Bytes of messages that are collected; a hostile document could ask for gigabytes of them.
@@ -98,7 +98,8 @@ impl<'d> Decoder<'d> {
             mismatches: Vec::new(),
             mismatch_bytes: 0,
             following: HashSet::new(),
-            decoded: 0,
+            // The document itself counts.
+            decoded: 1,
             decoded_by_alias: 0,
             expanded: 0,
             depth: 0,
@@ -370,7 +371,8 @@ impl<'d> Decoder<'d> {
                 continue;
             }
             if matches!(key, Value::Sequence(_) | Value::Mapping(_)) {
-                let message = format!("cannot use '{}' as a map key; try decoding into yaml.Node", Shown(&key));
+                let message =
+                    format!("cannot use '{}' as a map key; try decoding into yaml.Node", Shown(&key));
                 return Err(constructor(self.document.node(key_id), message));
             }
             let id = KeyId::of(&key);
@@ -436,9 +438,9 @@ impl<'d> Decoder<'d> {
     fn is_merge(&self, key: NodeId) -> bool {
         let node = self.document.node(key);
         match &node.kind {
-            Kind::Scalar { text, plain } if text == "<<" => match node.tag.as_deref().map(short_tag) {
+            Kind::Scalar { text, plain } => match node.tag.as_deref().map(short_tag) {
                 Some(tag) => tag == Resolved::Merge.tag(),
-                None => *plain,
+                None => *plain && text == "<<",
             },
             _ => false,
         }
@@ -446,11 +448,11 @@ impl<'d> Decoder<'d> {
 
     fn is_text_key(&self, key: NodeId) -> bool {
         let node = self.document.target(key);
-        match &node.kind {
-            Kind::Scalar { text, plain } => match node.tag.as_deref().map(short_tag) {
-                Some(tag) => tag == "!!str" || tag == "!!merge",
-                None => !*plain || matches!(resolve(None, text, true), Ok(Resolved::String | Resolved::Merge)),
-            },
+        match (node.tag.as_deref().map(short_tag), &node.kind) {
+            (Some(tag), _) => tag == Resolved::String.tag() || tag == Resolved::Merge.tag(),
+            (None, Kind::Scalar { text, plain }) => {
+                !*plain || matches!(resolve_plain(text), Resolved::String | Resolved::Merge)
+            }
             _ => false,
         }
     }
@@ -543,23 +545,22 @@ impl<'d> Decoder<'d> {
         result
     }
 
-    /// Counts a node read, and refuses documents that consist of aliases in the main. The figures are
-    /// those of the reference: who stays below them is accepted there.
+    /// Counts a node read, and refuses documents that consist of aliases in the main.
     fn count(&mut self, node: &Node) -> Result<(), Error> {
-        const FEW: usize = 400_000;
-        const MANY: usize = 4_000_000;
+        /// The figures of the reference for documents of this size.
+        const MIN_DECODED: usize = 1000;
+        const MIN_BY_ALIAS: usize = 100;
+        const MAX_SHARE: f64 = 0.99;
         self.decoded += 1;
+        if self.decoded > self.limits.nodes {
+            return Err(Error::TooMany { line: node.line(), max: self.limits.nodes });
+        }
         if self.following.is_empty() {
             return Ok(());
         }
         self.decoded_by_alias += 1;
-        let allowed = match self.decoded {
-            0..=FEW => 0.99,
-            MANY.. => 0.10,
-            n => 0.99 - 0.89 * ((n - FEW) as f64 / (MANY - FEW) as f64),
-        };
         let share = self.decoded_by_alias as f64 / self.decoded as f64;
-        if self.decoded_by_alias > 100 && self.decoded > 1000 && share > allowed {
+        if self.decoded_by_alias > MIN_BY_ALIAS && self.decoded > MIN_DECODED && share > MAX_SHARE {
             return Err(constructor(node, "document contains excessive aliasing"));
         }
         Ok(())

@@ -95,6 +95,14 @@ pub enum Error {
         /// [`Limits::bytes`](super::Limits::bytes).
         max: usize,
     },
+    /// There are more values than allowed, aliases followed.
+    #[error("line {line}: the document has more than {max} values")]
+    TooMany {
+        /// Line of the value, from one.
+        line: u32,
+        /// [`Limits::nodes`](super::Limits::nodes).
+        max: usize,
+    },
     /// Values are nested deeper than allowed.
     #[error("line {line}: values are nested more than {max} levels deep")]
     TooDeep {

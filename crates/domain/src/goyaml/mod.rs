@@ -39,6 +39,8 @@ pub use value::{Mapping, Value};
 pub struct Limits {
     /// Bytes of the text.
     pub bytes: usize,
+    /// Keys and values, as written and with aliases followed.
+    pub nodes: usize,
     /// Levels of nesting of a free-form value.
     pub depth: usize,
     /// Bytes that all values together take when they are written out, aliases followed and lines
@@ -48,7 +50,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 1 << 20, depth: 1000, expanded_bytes: 16 << 20 }
+        Self { bytes: 1 << 20, nodes: 100_000, depth: 1000, expanded_bytes: 16 << 20 }
     }
 }
 
@@ -71,7 +73,7 @@ pub fn read_emitted(bytes: &[u8], limits: &Limits) -> Result<Document, Error> {
 
 fn read_as(bytes: &[u8], limits: &Limits, block_indent: BlockIndent) -> Result<Document, Error> {
     check_length(bytes, limits)?;
-    Composer::new(bytes, block_indent).next_document()?.ok_or(Error::Empty)
+    Composer::new(bytes, block_indent, limits).next_document()?.ok_or(Error::Empty)
 }
 
 /// Checks that every document of a text can be read, aliases followed, within the limits. For texts
@@ -81,7 +83,7 @@ fn read_as(bytes: &[u8], limits: &Limits, block_indent: BlockIndent) -> Result<D
 /// Those of [`read`] and of [`Decoder`]; an empty text is fine.
 pub fn check_bounds(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     check_length(bytes, limits)?;
-    let mut composer = Composer::new(bytes, BlockIndent::Standard);
+    let mut composer = Composer::new(bytes, BlockIndent::Standard, limits);
     while let Some(document) = composer.next_document()? {
         let mut decoder = Decoder::new(&document, limits, UnknownKeys::Ignore);
         decoder.value(document.root(), &mut Value::Null)?;

@@ -59,18 +59,26 @@ pub(super) fn resolve(tag: Option<&str>, text: &str, plain: bool) -> Result<Reso
     };
     let by_text = match tag.as_str() {
         "!!binary" => return Ok(Resolved::Binary),
-        "!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp" | "!!merge" => resolve_plain(text),
+        "!!merge" => return Ok(Resolved::Merge),
+        "!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp" => resolve_plain(text),
         _ => return Ok(Resolved::String),
     };
     match (tag.as_str(), by_text) {
         ("!!float", Resolved::Int(n)) => Ok(Resolved::Float(n as f64)),
         ("!!float", Resolved::Uint(n)) => Ok(Resolved::Float(n as f64)),
+        ("!!timestamp", found @ Resolved::Timestamp(_)) => Ok(found),
+        // Moments are not looked for when another type is wanted.
+        (_, Resolved::Timestamp(_)) => Err(wrong_type(Resolved::String.tag(), text, &tag)),
         (wanted, found) if wanted == found.tag() => Ok(found),
-        (wanted, found) => {
-            let message = format!("cannot construct {} `{text}` as a {wanted}", found.tag());
-            Err(Error::load(Stage::Resolver, None, None, message))
-        }
+        (wanted, found) => Err(wrong_type(found.tag(), text, wanted)),
     }
+}
+
+fn wrong_type(found: &str, text: &str, wanted: &str) -> Error {
+    /// Characters of the text in a message.
+    const MAX_SHOWN: usize = 1000;
+    let text: String = text.chars().take(MAX_SHOWN).collect();
+    Error::load(Stage::Resolver, None, None, format!("cannot construct {found} `{text}` as a {wanted}"))
 }
 
 /// Resolves the text of a plain scalar.
@@ -87,7 +95,10 @@ pub(super) fn resolve_plain(text: &str) -> Resolved {
         _ => {}
     }
     let number = match text.bytes().next() {
-        Some(b'.') => parse_float(text).map(Resolved::Float),
+        // Here underscores must stand between digits; elsewhere they may stand anywhere.
+        Some(b'.') if underscores_separate_digits(text) => {
+            parse_float(&text.replace('_', "")).map(Resolved::Float)
+        }
         Some(b'+' | b'-' | b'0'..=b'9') => resolve_number(text),
         _ => None,
     };
@@ -150,6 +161,14 @@ fn is_float_text(text: &str) -> bool {
         && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
 }
 
+fn underscores_separate_digits(text: &str) -> bool {
+    let is_digit = |b: Option<&u8>| b.is_some_and(u8::is_ascii_digit);
+    text.match_indices('_').all(|(at, _)| {
+        let (before, after) = text.as_bytes().split_at(at);
+        is_digit(before.last()) && is_digit(after.get(1))
+    })
+}
+
 /// A decimal number that fits a double.
 fn parse_float(text: &str) -> Option<f64> {
     if !is_float_text(text) {
@@ -178,6 +197,10 @@ mod tests {
             ("18446744073709551616", Resolved::Float(18446744073709551616.0)),
             ("1.", Resolved::Float(1.0)),
             (".5", Resolved::Float(0.5)),
+            (".9_1", Resolved::Float(0.91)),
+            (".9_", Resolved::String),
+            ("._9", Resolved::String),
+            ("1._5", Resolved::Float(1.5)),
             ("1e3", Resolved::Float(1000.0)),
             ("1e400", Resolved::String),
             ("+", Resolved::String),

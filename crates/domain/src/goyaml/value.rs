@@ -57,7 +57,9 @@ impl Mapping {
 
     /// The value of a key that is this text.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.iter().find(|(candidate, _)| matches!(candidate, Value::String(text) if text == key)).map(|e| e.1)
+        self.iter()
+            .find(|(candidate, _)| matches!(candidate, Value::String(text) if text == key))
+            .map(|e| e.1)
     }
 
     /// Whether there are no entries.
@@ -160,8 +162,8 @@ fn natural_order(a: &str, b: &str) -> Ordering {
         (false, false) => {}
     }
     // A zero in the middle of a number is a digit of it, not a leading zero.
-    let inside_number = (x == '0' || y == '0')
-        && common.chars().rev().take_while(|c| c.is_numeric()).any(|c| c != '0');
+    let inside_number =
+        (x == '0' || y == '0') && common.chars().rev().take_while(|c| c.is_numeric()).any(|c| c != '0');
     let start = if inside_number { 1 } else { 0 };
     let (run_a, run_b) = (DigitRun::at_start(rest_a, start), DigitRun::at_start(rest_b, start));
     run_a.value.cmp(&run_b.value).then(run_a.length.cmp(&run_b.length)).then(x.cmp(&y))
@@ -208,6 +210,8 @@ fn show(value: &Value, out: &mut String, max: usize) -> fmt::Result {
         Value::Bool(b) => write!(out, "{b}"),
         Value::Int(n) => write!(out, "{n}"),
         Value::Uint(n) => write!(out, "{n:#x}"),
+        Value::Float(x) if x.is_nan() => out.write_str("NaN"),
+        Value::Float(x) if x.is_infinite() => out.write_str(if *x > 0.0 { "+Inf" } else { "-Inf" }),
         Value::Float(x) => out.write_str(&super::number::format_float(*x)),
         Value::Timestamp(moment) => out.write_str(moment),
         Value::String(text) => out.write_str(&quote(text)),
@@ -226,7 +230,8 @@ fn show(value: &Value, out: &mut String, max: usize) -> fmt::Result {
         }
         Value::Mapping(mapping) => {
             let all_strings = mapping.iter().all(|(key, _)| matches!(key, Value::String(_)));
-            let kind = if all_strings { "map[string]interface {}{" } else { "map[interface {}]interface {}{" };
+            let kind =
+                if all_strings { "map[string]interface {}{" } else { "map[interface {}]interface {}{" };
             out.write_str(kind)?;
             for (i, (key, item)) in mapping.iter().enumerate() {
                 if i > 0 {
@@ -270,7 +275,9 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 fn is_printable(c: char) -> bool {
-    c == ' ' || !(c.is_whitespace() || c.is_control()) && c.escape_debug().len() == 1
+    // Marks that combine with a character before them are printable behind one, hence the letter.
+    let escapes = || format!("a{c}").escape_debug().count() > 2;
+    matches!(c, ' ' | '\'') || !(c.is_whitespace() || c.is_control() || escapes())
 }
 
 #[cfg(test)]
@@ -280,8 +287,8 @@ mod tests {
     #[test]
     fn texts_are_in_natural_order() {
         let sorted = [
-            "", "_x", "1", "2", "10", "A", "B", "a", "a b", "a-b", "a_b", "a1", "a01", "a2", "a10", "aB", "ab",
-            "b", "z", "é",
+            "", "_x", "1", "2", "10", "A", "B", "a", "a b", "a-b", "a_b", "a1", "a01", "a2", "a10", "aB",
+            "ab", "b", "z", "é",
         ];
         let mut mapping = Mapping::new();
         for key in sorted.iter().rev() {

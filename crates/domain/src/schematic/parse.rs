@@ -1,13 +1,16 @@
 //! Reading schematics, from users and from the store.
 
-use super::{Bootloader, Customization, DiskImage, InvalidBootloader, MetaValue, Overlay, Schematic, SecureBoot};
+use super::{
+    Bootloader, Customization, DiskImage, InvalidBootloader, MetaValue, Overlay, Schematic, SecureBoot,
+};
 use crate::goyaml::{self, Decoder, Error, Field, Limits, NodeId, UnknownKeys};
 
 /// Bytes of a schematic a user may send.
 pub const MAX_SCHEMATIC_SIZE: usize = 1 << 20;
 
 /// Stored texts are canonical, which may take more room than what the user sent.
-const STORED_LIMITS: Limits = Limits { bytes: 64 << 20, depth: 1000, expanded_bytes: 64 << 20 };
+const STORED_LIMITS: Limits =
+    Limits { bytes: 64 << 20, nodes: 200_000, depth: 1000, expanded_bytes: 64 << 20 };
 
 /// Why a text is not a schematic. Clients of the reference know these messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

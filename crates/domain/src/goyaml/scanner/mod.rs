@@ -11,14 +11,15 @@ mod scalars;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Limits;
 use super::error::{Error, Mark, Stage};
 use super::input::{END, Input};
 use super::token::{Token, TokenKind, is_break, is_break_or_end, is_gap};
 
 /// Nesting of flow collections and of block indentation, each.
 const MAX_DEPTH: usize = 10_000;
-/// A key and its `:` are on one line and this many characters apart at most (YAML 1.1, "Simple Keys").
-const MAX_KEY_LENGTH: usize = 1024;
+/// Tokens a node may be written with: a comma, the marks of a key and a value, brackets, properties.
+const TOKENS_PER_NODE: usize = 4;
 /// Tokens kept ready beyond the one asked for.
 const LOOK_AHEAD: usize = 2;
 
@@ -42,13 +43,14 @@ enum Position {
     Other,
 }
 
-/// What the digit in the head of a block scalar means.
+/// How far the lines of a block scalar are indented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlockIndent {
-    /// How much further the lines are indented than the node around them.
+    /// As far as the digit in its head says, or the first line that is not empty.
     Standard,
-    /// Nothing but that the first line begins with a blank: canonical texts always say 4, and indent
-    /// the lines by the rule of the emitter. Read by the standard, some of them would be refused.
+    /// As far as the emitter indents them. It always writes the digit 4 for a text that begins with a
+    /// blank, and none for one that begins with a tab or an empty line, so that some of its texts are
+    /// not what the standard makes of them.
     Emitted,
 }
 
@@ -56,6 +58,7 @@ pub(super) enum BlockIndent {
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
     input: Input<'a>,
+    max_nodes: usize,
     block_indent: BlockIndent,
     /// Tokens read and not handed out.
     queue: VecDeque<Token>,
@@ -75,8 +78,9 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub fn new(bytes: &'a [u8], block_indent: BlockIndent) -> Self {
+    pub fn new(bytes: &'a [u8], block_indent: BlockIndent, limits: &Limits) -> Self {
         Self {
+            max_nodes: limits.nodes,
             input: Input::new(bytes),
             block_indent,
             queue: VecDeque::new(),
@@ -97,8 +101,13 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// [`Error::Load`] for text that is not YAML.
     pub fn peek(&mut self) -> Result<&Token, Error> {
-        while !self.ended && (self.queue.len() <= LOOK_AHEAD || self.head_may_be_key()?) {
+        while !self.ended && (self.queue.len() <= LOOK_AHEAD || self.head_may_be_key()) {
             self.read_token()?;
+            // A flow collection may be a key until its line ends, and waits for that as a whole.
+            if self.queue.len() > self.max_nodes.saturating_mul(TOKENS_PER_NODE) {
+                let line = self.input.mark().line.saturating_add(1);
+                return Err(Error::TooMany { line, max: self.max_nodes });
+            }
         }
         if self.queue.is_empty() {
             self.push(TokenKind::StreamEnd, self.input.mark());
@@ -120,30 +129,28 @@ impl<'a> Scanner<'a> {
         self.candidates.len() > 1
     }
 
-    /// Whether a key token may still have to go in front of the first token of the queue.
-    fn head_may_be_key(&mut self) -> Result<bool, Error> {
-        match self.candidate_levels.get(&self.taken).copied() {
-            Some(level) => Ok(self.live_candidate(level)?.is_some()),
-            None => Ok(false),
-        }
+    /// Whether the first token of the queue is a candidate. It may even be one whose `:` can no longer
+    /// come; the reference waits all the same until another takes its place.
+    fn head_may_be_key(&self) -> bool {
+        self.candidate_levels.contains_key(&self.taken)
     }
 
-    /// The candidate of a flow level, unless its `:` can no longer come.
-    fn live_candidate(&mut self, level: usize) -> Result<Option<Candidate>, Error> {
-        let Some(candidate) = self.candidates.get(level).copied().flatten() else { return Ok(None) };
-        let here = self.input.mark();
-        if candidate.mark.line < here.line || candidate.mark.index + MAX_KEY_LENGTH < here.index {
-            self.drop_candidate(level)?;
-            return Ok(None);
-        }
-        Ok(Some(candidate))
+    /// The candidate of a flow level, unless its `:` can no longer come: both are on one line. YAML also
+    /// wants them near each other; the reference does not.
+    fn live_candidate(&self, level: usize) -> Option<Candidate> {
+        let candidate = self.candidates.get(level).copied().flatten()?;
+        (candidate.mark.line == self.input.mark().line).then_some(candidate)
     }
 
     fn drop_candidate(&mut self, level: usize) -> Result<(), Error> {
         let Some(candidate) = self.candidates.get_mut(level).and_then(Option::take) else { return Ok(()) };
         self.candidate_levels.remove(&candidate.token);
         if candidate.required {
-            return Err(self.error("while scanning a simple key", candidate.mark, "could not find expected ':'"));
+            return Err(self.error(
+                "while scanning a simple key",
+                candidate.mark,
+                "could not find expected ':'",
+            ));
         }
         Ok(())
     }
@@ -203,9 +210,10 @@ impl<'a> Scanner<'a> {
             self.push(TokenKind::StreamStart, self.input.mark());
             return Ok(());
         }
+        let behind_last = self.input.mark();
         self.skip_to_token()?;
         let mark = self.input.mark();
-        self.close_blocks(i64::from(mark.column));
+        self.close_blocks(i64::from(mark.column), behind_last);
         let c = self.input.peek(0)?;
         if c == END {
             return self.read_end();
@@ -235,7 +243,9 @@ impl<'a> Scanner<'a> {
             }
             '-' if is_gap(next) => self.read_block_entry(),
             '?' if is_gap(next) => self.read_key(),
-            ':' if is_gap(next) || self.in_flow() && self.position != Position::FlowEntry => self.read_value(),
+            ':' if is_gap(next) || self.in_flow() && self.position != Position::FlowEntry => {
+                self.read_value()
+            }
             '*' | '&' => {
                 self.note_candidate()?;
                 self.key_allowed = false;
@@ -311,7 +321,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn leave_document(&mut self) -> Result<(), Error> {
-        self.close_blocks(-1);
+        self.close_blocks(-1, self.input.mark());
         self.drop_own_candidate()?;
         self.key_allowed = false;
         Ok(())
@@ -377,7 +387,7 @@ impl<'a> Scanner<'a> {
 
     fn read_value(&mut self) -> Result<(), Error> {
         let level = self.candidates.len() - 1;
-        if let Some(candidate) = self.live_candidate(level)? {
+        if let Some(candidate) = self.live_candidate(level) {
             let place = candidate.token.saturating_sub(self.taken);
             let key = Token { kind: TokenKind::Key, start: candidate.mark, end: candidate.mark };
             self.queue.insert(place.min(self.queue.len()), key);
@@ -417,13 +427,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Ends the block collections that are indented further than `column`.
-    fn close_blocks(&mut self, column: i64) {
+    /// Ends the block collections that are indented further than `column`; `at` is where messages say
+    /// they end.
+    fn close_blocks(&mut self, column: i64, at: Mark) {
         if self.in_flow() {
             return;
         }
         while self.indent > column {
-            self.push(TokenKind::BlockEnd, self.input.mark());
+            self.push(TokenKind::BlockEnd, at);
             self.indent = self.outer_indents.pop().unwrap_or(-1);
         }
     }

@@ -5,7 +5,7 @@ use super::super::token::{TokenKind, is_blank, is_break, is_break_or_end, is_gap
 use super::Scanner;
 
 /// Digits of a version number in a `%YAML` directive.
-const MAX_VERSION_DIGITS: usize = 9;
+const MAX_VERSION_DIGITS: usize = 2;
 
 /// Where a tag is read, which decides the words of errors about it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,8 @@ impl Scanner<'_> {
             let c = self.input.peek(0)?;
             match c {
                 '%' => self.read_escaped_octets(place, start, uri)?,
-                ';' | '/' | '?' | ':' | '@' | '&' | '=' | '+' | '$' | '.' | '!' | '~' | '*' | '\'' | '(' | ')' => {
+                ';' | '/' | '?' | ':' | '@' | '&' | '=' | '+' | '$' | '.' | '!' | '~' | '*' | '\'' | '('
+                | ')' => {
                     uri.push(c);
                     self.input.skip();
                 }
@@ -157,7 +158,11 @@ impl Scanner<'_> {
                     0xE0..=0xEF => 3,
                     0xF0..=0xF7 => 4,
                     _ => {
-                        return Err(self.error(place.parsing(), start, "found an incorrect leading UTF-8 octet"));
+                        return Err(self.error(
+                            place.parsing(),
+                            start,
+                            "found an incorrect leading UTF-8 octet",
+                        ));
                     }
                 };
             } else if octet & 0xC0 != 0x80 {

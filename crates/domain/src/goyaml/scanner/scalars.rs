@@ -2,9 +2,7 @@
 
 use super::super::error::{Error, Mark};
 use super::super::input::END;
-use super::super::token::{
-    Style, TokenKind, is_blank, is_break, is_break_or_end, is_gap,
-};
+use super::super::token::{Style, TokenKind, is_blank, is_break, is_break_or_end, is_gap};
 use super::{BlockIndent, Position, Scanner};
 
 /// Blanks and line breaks between two parts of a scalar, of which folding decides what is left.
@@ -41,6 +39,9 @@ impl Gap {
         }
     }
 }
+
+/// Columns a level is indented by in emitted texts.
+const EMITTED_INDENT: i64 = 4;
 
 /// What happens to the line breaks at the end of a block scalar.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,12 +250,11 @@ impl Scanner<'_> {
         self.input.skip();
         let in_sequence = self.position == Position::BlockEntry;
         let (chomping, increment) = self.read_block_header(start)?;
-        // Zero stands for "as the first line".
-        let mut indent = match (increment, self.block_indent) {
-            (None, _) => 0,
-            (Some(increment), BlockIndent::Standard) => self.indent.max(0) + increment,
-            (Some(_), BlockIndent::Emitted) if in_sequence => self.indent.max(0) + 2,
-            (Some(step), BlockIndent::Emitted) => (self.indent.max(0) / step + 1) * step,
+        let outer = self.indent.max(0);
+        let mut indent = match self.block_indent {
+            BlockIndent::Standard => increment.map(|increment| outer + increment),
+            BlockIndent::Emitted if in_sequence => Some(outer + 2),
+            BlockIndent::Emitted => Some((outer / EMITTED_INDENT + 1) * EMITTED_INDENT),
         };
         let mut text = String::new();
         // The break behind the last line read, and those of the empty lines that follow it.
@@ -262,7 +262,7 @@ impl Scanner<'_> {
         let mut empty_lines = String::new();
         self.read_empty_lines(&mut indent, start, &mut empty_lines)?;
         let mut previous_blank = false;
-        while i64::from(self.input.mark().column) == indent && self.input.peek(0)? != END {
+        while Some(i64::from(self.input.mark().column)) == indent && self.input.peek(0)? != END {
             // A folded text keeps the breaks around lines that begin with a blank.
             let blank = is_blank(self.input.peek(0)?);
             match line_break.take() {
@@ -336,19 +336,25 @@ impl Scanner<'_> {
         Ok((chomping.unwrap_or(Chomping::Clip), increment))
     }
 
-    /// Reads indentation and empty lines in front of a line of a block scalar. While `indent` is 0 it
-    /// is not known yet: it becomes that of the line found.
-    fn read_empty_lines(&mut self, indent: &mut i64, start: Mark, breaks: &mut String) -> Result<(), Error> {
+    /// Reads indentation and empty lines in front of a line of a block scalar. Where `indent` is not
+    /// known yet, it becomes that of the line found.
+    fn read_empty_lines(
+        &mut self,
+        indent: &mut Option<i64>,
+        start: Mark,
+        breaks: &mut String,
+    ) -> Result<(), Error> {
         let mut widest = 0;
         loop {
             let mut column = i64::from(self.input.mark().column);
-            while (*indent == 0 || column < *indent) && self.input.peek(0)? == ' ' {
+            let is_indentation = |column| indent.is_none_or(|indent| column < indent);
+            while is_indentation(column) && self.input.peek(0)? == ' ' {
                 self.input.skip();
                 column += 1;
             }
             widest = widest.max(column);
             let c = self.input.peek(0)?;
-            if c == '\t' && (*indent == 0 || column < *indent) {
+            if c == '\t' && is_indentation(column) {
                 let message = "found a tab character where an indentation space is expected";
                 return Err(self.error("while scanning a block scalar", start, message));
             }
@@ -357,8 +363,8 @@ impl Scanner<'_> {
             }
             breaks.push(self.input.take_break()?);
         }
-        if *indent == 0 {
-            *indent = widest.max(self.indent + 1).max(1);
+        if indent.is_none() {
+            *indent = Some(widest.max(self.indent + 1));
         }
         Ok(())
     }
