@@ -98,3 +98,6 @@ fn check_length(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
