@@ -11,6 +11,9 @@ pub use parse::{MAX_SCHEMATIC_SIZE, SchematicError};
 
 use crate::goyaml::Mapping;
 
+#[cfg(test)]
+mod tests;
+
 /// What a user wants beyond plain Talos. Field order is the canonical order of the YAML keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schematic {

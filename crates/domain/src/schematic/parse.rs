@@ -139,7 +139,7 @@ fn meta_value(decoder: &mut Decoder<'_>, node: NodeId, meta: &mut MetaValue) -> 
             "key" => {
                 let mut number = 0;
                 let found = decoder.unsigned(value, "uint8", u8::MAX.into(), &mut number)?;
-                meta.key = u8::try_from(number).unwrap_or(meta.key);
+                meta.key = u8::try_from(number).unwrap_or_default();
                 found
             }
             "value" => decoder.string(value, &mut meta.value)?,
