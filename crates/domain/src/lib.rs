@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cmdline;
 pub mod meta;
 pub mod platform;
+pub mod goyaml;
 pub mod ports;
 pub mod profile;
 pub mod pxe;

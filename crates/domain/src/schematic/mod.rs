@@ -1,50 +1,18 @@
-//! Schematics and their ids.
+//! Schematics: what they say, how they are read, their canonical text and its digest, the id.
 
-use std::fmt;
-use std::str::FromStr;
+mod bootloader;
+mod canonical;
+mod id;
+mod parse;
 
-use factory_formats::Digest;
+pub use bootloader::{Bootloader, InvalidBootloader};
+pub use id::{InvalidSchematicId, SchematicId};
+pub use parse::{MAX_SCHEMATIC_SIZE, SchematicError};
 
-/// Identity of a schematic: the SHA-256 of its canonical YAML, written as 64 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SchematicId(Digest);
+use crate::goyaml::Mapping;
 
-/// A text that cannot be a schematic id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("schematic ID {0:?} not found")]
-pub struct InvalidSchematicId(pub String);
-
-impl SchematicId {
-    /// The id of canonical bytes.
-    pub fn of(canonical: &[u8]) -> Self {
-        Self(Digest::of(canonical))
-    }
-
-    /// The digest of the canonical bytes.
-    pub fn digest(&self) -> &Digest {
-        &self.0
-    }
-}
-
-impl FromStr for SchematicId {
-    type Err = InvalidSchematicId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSchematicId> {
-        Digest::from_hex(text).map(Self).map_err(|_| InvalidSchematicId(text.chars().take(100).collect()))
-    }
-}
-
-impl fmt::Display for SchematicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.hex())
-    }
-}
-
-impl fmt::Debug for SchematicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+#[cfg(test)]
+mod tests;
 
 /// What a user wants beyond plain Talos. Field order is the canonical order of the YAML keys.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,6 +32,8 @@ pub struct Overlay {
     pub image: String,
     /// Selects the overlay in the version's list. Empty means none.
     pub name: String,
+    /// What the overlay wants to know, in canonical order.
+    pub options: Mapping,
 }
 
 /// The customisations of a schematic.
@@ -92,20 +62,6 @@ pub struct MetaValue {
     pub key: u8,
     /// Value.
     pub value: String,
-}
-
-/// Boot loader of a disk image or ISO.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Bootloader {
-    /// Not chosen: version and architecture decide.
-    #[default]
-    None,
-    /// GRUB for BIOS and systemd-boot for UEFI.
-    DualBoot,
-    /// systemd-boot, UEFI only.
-    SdBoot,
-    /// GRUB for both.
-    Grub,
 }
 
 /// Secure Boot options.
