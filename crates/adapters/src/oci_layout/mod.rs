@@ -233,8 +233,10 @@ impl ReleaseSource for OciLayouts {
         let (repository, digest) = (repository.clone(), *digest);
         let file = self
             .blocking(format!("blob {digest} of {repository}"), move |shared, what| {
-                let (mut file, len) =
-                    shared.root.open_blob(&repository, &digest).map_err(|error| shared.failed(what, &error))?;
+                let (mut file, len) = shared
+                    .root
+                    .open_blob(&repository, &digest)
+                    .map_err(|error| shared.failed(what, &error))?;
                 if len != size || offset > size {
                     return Err(shared.invalid(what, format!("it has {len} bytes, not {size}")));
                 }
@@ -246,7 +248,8 @@ impl ReleaseSource for OciLayouts {
         let pieces = stream::try_unfold((source, file), move |(source, mut file)| async move {
             let piece = source
                 .blocking(format!("blob {digest}"), move |shared, what| {
-                    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(file.limit()).unwrap_or(PIECE_BYTES))];
+                    let mut piece =
+                        vec![0; PIECE_BYTES.min(usize::try_from(file.limit()).unwrap_or(PIECE_BYTES))];
                     let read = file.read(&mut piece).map_err(|error| shared.failed(what, &error))?;
                     piece.truncate(read);
                     if read == 0 && file.limit() > 0 {

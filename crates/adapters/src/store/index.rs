@@ -223,12 +223,15 @@ impl Index {
         if current.openings == seen {
             // The old one holds the lock of the file.
             current.database = None;
-            current.database = Some(open_database(&self.path, false).map_err(|e| store_error(what, e.into()))?);
+            current.database =
+                Some(open_database(&self.path, false).map_err(|e| store_error(what, e.into()))?);
             current.openings += 1;
         }
         match current.database.as_ref().map(work) {
             Some(done) => done.map_err(|error| store_error(what, error)),
-            None => Err(StoreError::Failed { what: what.to_owned(), reason: "the index is closed".to_owned() }),
+            None => {
+                Err(StoreError::Failed { what: what.to_owned(), reason: "the index is closed".to_owned() })
+            }
         }
     }
 }

@@ -22,8 +22,6 @@ mod schematics;
 mod scrub;
 mod shared;
 mod state;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::io;
@@ -131,7 +129,9 @@ impl EmbeddedStore {
             let shared = Arc::clone(&shared);
             let every = options.flush_uses_every;
             let thread = thread::Builder::new().name("store-janitor".to_owned());
-            thread.spawn(move || tidy_until_told_to_stop(&shared, every)).map_err(|e| unusable(e.to_string()))?
+            thread
+                .spawn(move || tidy_until_told_to_stop(&shared, every))
+                .map_err(|e| unusable(e.to_string()))?
         };
         Ok(Self { shared, janitor: Some(janitor) })
     }

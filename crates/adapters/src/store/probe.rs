@@ -72,7 +72,8 @@ mod tests {
     fn noise_is_not_and_text_is() {
         for len in [700, 4096, 100_000, 1 << 20] {
             assert!(!compressible(&noise(len, 1)), "noise of {len}");
-            let text: Vec<u8> = b"the quick brown fox jumps over the lazy dog. ".iter().copied().cycle().take(len).collect();
+            let text: Vec<u8> =
+                b"the quick brown fox jumps over the lazy dog. ".iter().copied().cycle().take(len).collect();
             assert!(compressible(&text), "text of {len}");
             assert!(compressible(&vec![0; len]), "zeros of {len}");
         }

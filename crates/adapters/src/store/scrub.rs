@@ -42,5 +42,4 @@ impl EmbeddedStore {
     pub fn digests(&self) -> Vec<Digest> {
         self.shared.state().digests()
     }
-
 }

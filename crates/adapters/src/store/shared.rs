@@ -236,8 +236,7 @@ impl Shared {
             state.evict(wanted.max(share), None)
         };
         let freed = evicted.bytes > 0;
-        if let Err(error) = self.remove_unneeded(&publishing, &evicted.records, Uses::WithOtherChanges)
-        {
+        if let Err(error) = self.remove_unneeded(&publishing, &evicted.records, Uses::WithOtherChanges) {
             tracing::warn!(%error, "the index could not be told what was evicted");
         }
         freed
@@ -300,7 +299,8 @@ impl Shared {
         if offset.checked_add(buf.len() as u64).is_none_or(|end| end > info.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let damaged = |reason: String| io::Error::new(io::ErrorKind::InvalidData, self.condemn(digest, reason));
+        let damaged =
+            |reason: String| io::Error::new(io::ErrorKind::InvalidData, self.condemn(digest, reason));
         let file = match self.files.get(digest) {
             Some(file) => file,
             None => {

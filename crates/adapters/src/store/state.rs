@@ -130,9 +130,17 @@ impl State {
 
     /// Notes a record with its time of last use, in place of one with the same key. Blobs that are not
     /// there are left out.
-    pub fn note_record(&mut self, key: RecordKey, label: String, blobs: &[Digest], value_bytes: u64, used: u64) {
+    pub fn note_record(
+        &mut self,
+        key: RecordKey,
+        label: String,
+        blobs: &[Digest],
+        value_bytes: u64,
+        used: u64,
+    ) {
         // First the new names, then the old ones away: a blob that is in both must not go in between.
-        let known = blobs.iter().filter(|digest| self.blobs.contains_key(*digest)).copied().collect::<Vec<_>>();
+        let known =
+            blobs.iter().filter(|digest| self.blobs.contains_key(*digest)).copied().collect::<Vec<_>>();
         for digest in &known {
             if let Some(blob) = self.blobs.get_mut(digest) {
                 blob.records.push(key);

@@ -80,12 +80,7 @@ impl MemorySource {
     }
 
     /// Adds a manifest or index; one with a `subject` shows up among the referrers of that.
-    pub fn add_manifest(
-        &self,
-        repository: &Repository,
-        media_type: &str,
-        bytes: impl Into<Bytes>,
-    ) -> Digest {
+    pub fn add_manifest(&self, repository: &Repository, media_type: &str, bytes: impl Into<Bytes>) -> Digest {
         let bytes = bytes.into();
         let digest = Digest::of(&bytes);
         self.contents(repository, |contents| {

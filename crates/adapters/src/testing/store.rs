@@ -76,7 +76,8 @@ impl MemoryStore {
     pub fn keep(&self, kind: BlobKind, bytes: &[u8]) -> Result<BlobInfo, StoreError> {
         let mut writer = self.create(kind)?;
         let written = writer.write_all(bytes);
-        written.map_err(|e| StoreError::Failed { what: "keeping a blob".to_owned(), reason: e.to_string() })?;
+        written
+            .map_err(|e| StoreError::Failed { what: "keeping a blob".to_owned(), reason: e.to_string() })?;
         let blob = writer.commit()?;
         let label = format!("kept {}", blob.info.digest);
         let key = RecordKey::new(RecordKind::Memory, &label);
