@@ -3,5 +3,6 @@
 pub mod clock;
 mod documents;
 pub mod oci_layout;
+pub mod registry;
 pub mod store;
 pub mod testing;
