@@ -1,7 +1,9 @@
 //! The world behind the ports: registries, signatures, stores, keys.
 
 pub mod clock;
+pub mod cosign;
 mod documents;
+pub mod keys;
 pub mod oci_layout;
 pub mod registry;
 pub mod store;

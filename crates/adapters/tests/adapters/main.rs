@@ -1,5 +1,7 @@
 //! Tests of the adapters from outside, one suite for each port, run against every implementation.
 
+mod keys;
+mod signatures;
 mod sources;
 mod stores;
 

@@ -153,6 +153,31 @@ impl Content {
         digest
     }
 
+    /// Adds an image of signed documents under the tag that belongs to `digest`.
+    pub fn signatures(&mut self, at: &Repository, digest: &Digest, layers: &[(&[u8], &str)]) {
+        let mut described = Vec::new();
+        for (payload, signature) in layers {
+            described.push(json!({
+                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+                "digest": self.blob(at, *payload).to_string(),
+                "size": payload.len(),
+                "annotations": { "dev.cosignproject.cosign/signature": signature },
+            }));
+        }
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": self.blob(at, "{}").to_string(),
+                "size": 2,
+            },
+            "layers": described,
+        });
+        let manifest = self.manifest(at, OCI_MANIFEST, &manifest);
+        self.tag(at, &format!("sha256-{}.sig", digest.hex()), manifest);
+    }
+
     pub fn into_memory(&self) -> MemorySource {
         let source = MemorySource::default();
         for (repository, contents) in &self.repositories {

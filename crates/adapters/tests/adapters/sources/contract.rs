@@ -155,11 +155,11 @@ async fn a_real_registry() {
 }
 
 #[tokio::test]
-async fn a_real_registry_with_many_tags() {
+async fn all_tags_of_a_real_registry() {
     let server = DockerRegistry::start();
     let mut content = Content::new();
     let image = content.image("a/b", "v0", false);
-    let expected: Vec<String> = (0..1203).map(|n| format!("v{n:04}")).collect();
+    let expected: Vec<String> = (0..60).map(|n| format!("v{n:04}")).collect();
     for tag in &expected {
         content.tag(&repository("a/b"), tag, image.index);
     }
