@@ -54,15 +54,18 @@ pub(super) fn may_pass(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 499) || (status >= 500 && status != 501 && status != 505)
 }
 
+/// A registry that asks for a longer pause is understood to mean this.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
+
 /// Reads `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(value: &str, now_since_epoch: Duration) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(now_since_epoch))
+    Some(date.saturating_sub(now_since_epoch).min(LONGEST_ASKED))
 }
 
 /// A share that differs from call to call. Hash seeds are random enough for this.
@@ -110,6 +113,8 @@ mod tests {
         assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:47 GMT", now), Some(Duration::from_secs(10)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:27 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("18446744073709551615", now), Some(LONGEST_ASKED));
+        assert_eq!(retry_after("Sun, 06 Nov 9994 08:49:27 GMT", now), Some(LONGEST_ASKED));
         for bad in ["", "soon", "-1", "1.5"] {
             assert_eq!(retry_after(bad, now), None, "{bad}");
         }

@@ -21,6 +21,9 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 /// A token is renewed this long before it ends, so that it does not end on the way.
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
 
+/// No token is used for longer, whatever the service says.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
 /// What this calls itself to token services that ask.
 const CLIENT_ID: &str = "image-factory";
 
@@ -68,7 +71,9 @@ pub(super) struct TokenAnswer {
     token: String,
     #[serde(default)]
     access_token: String,
-    expires_in: Option<u64>,
+    /// Seconds; some services write other things, which are as good as nothing.
+    #[serde(default)]
+    expires_in: serde_json::Value,
 }
 
 impl Authorization {
@@ -132,8 +137,9 @@ impl Authorization {
                         let request =
                             self.token_request(repository, &realm, service, scope, &credential, secure)?;
                         let answer = ask(request).await?;
-                        let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
-                        // Credentials may be withdrawn: a token lasts no longer than they do.
+                        let lifetime =
+                            answer.expires_in.as_u64().map_or(DEFAULT_LIFETIME, Duration::from_secs);
+                        let lifetime = lifetime.min(MAX_LIFETIME);
                         let lifetime = lifetime.saturating_sub(RENEW_BEFORE).max(Duration::from_secs(1));
                         let text = if answer.token.is_empty() { &answer.access_token } else { &answer.token };
                         Header { value: bearer(text)?, until: now + lifetime }

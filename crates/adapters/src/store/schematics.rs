@@ -33,7 +33,7 @@ impl SchematicStore for EmbeddedStore {
             if shared.index.schematic(id.digest())?.is_some_and(|kept| kept == canonical) {
                 return Ok(true);
             }
-            shared.index.put_schematic(id.digest(), &canonical)?;
+            shared.put_schematic(id.digest(), &canonical)?;
             Ok(false)
         });
         put.await.unwrap_or_else(|error| {

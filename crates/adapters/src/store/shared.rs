@@ -18,6 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use factory_domain::ports::{BlobInfo, BlobRef, Clock, Lease, Record, RecordKey, StoreError};
 use factory_formats::Digest;
 use factory_formats::checksum::BlobChecks;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 
 use super::files::{Directory, remove_if_there, storage_failed};
 use super::index::{Change, Index};
@@ -28,8 +30,11 @@ use super::state::{EVICT_AT_ONCE, Hold, State};
 /// Memory for tables of checks: those of some 300 GiB of blobs.
 const CHECKS_CACHE_BYTES: u64 = 32 << 20;
 
+/// Space that one change of the index may need on the disk.
+const INDEX_GROWTH: u64 = 4 << 20;
+
 /// Files of blobs kept open between reads.
-const OPEN_FILES: u64 = 256;
+const OPEN_FILES: u64 = 512;
 
 pub(crate) struct Shared {
     pub directory: Directory,
@@ -39,8 +44,8 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     publishing: Mutex<()>,
-    files: moka::sync::Cache<Digest, Arc<File>>,
-    checks: moka::sync::Cache<Digest, Arc<BlobChecks>>,
+    files: Cache<Digest, Arc<File>>,
+    checks: Cache<Digest, Arc<BlobChecks>>,
     janitor: Mutex<Orders>,
     ordered: Condvar,
 }
@@ -83,8 +88,8 @@ impl Shared {
             clock,
             state: Mutex::new(state),
             publishing: Mutex::default(),
-            files: moka::sync::Cache::new(OPEN_FILES),
-            checks: moka::sync::Cache::builder().weigher(weight).max_capacity(CHECKS_CACHE_BYTES).build(),
+            files: Cache::builder().max_capacity(OPEN_FILES).eviction_policy(EvictionPolicy::lru()).build(),
+            checks: Cache::builder().weigher(weight).max_capacity(CHECKS_CACHE_BYTES).build(),
             janitor: Mutex::default(),
             ordered: Condvar::new(),
         }
@@ -137,7 +142,7 @@ impl Shared {
             .directory
             .publish(from, file, &info.digest)
             .map_err(failed)
-            .and_then(|()| self.index.apply(&change));
+            .and_then(|()| self.with_relief(&publishing, || self.index.apply(&change)));
         self.files.invalidate(&info.digest);
         if let Err(error) = done {
             self.directory.remove_blob(&info.digest).map_err(failed)?;
@@ -171,7 +176,7 @@ impl Shared {
             (state.next_use(self.now_ms()), holds)
         };
         let change = Change { put_record: Some((record, used)), ..Change::default() };
-        let done = self.index.apply(&change);
+        let done = self.with_relief(&publishing, || self.index.apply(&change));
         {
             let mut state = self.state();
             if done.is_ok() {
@@ -224,19 +229,40 @@ impl Shared {
         done
     }
 
+    /// Keeps a schematic; it is worth more than anything that can be made again.
+    pub fn put_schematic(&self, id: &Digest, canonical: &[u8]) -> Result<(), StoreError> {
+        let publishing = self.publishing();
+        self.with_relief(&publishing, || self.index.put_schematic(id, canonical))
+    }
+
+    /// Writes to the index, and once more when the disk was full and something could be given up.
+    fn with_relief(
+        &self,
+        publishing: &Publishing<'_>,
+        work: impl Fn() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match work() {
+            Err(StoreError::Full { .. }) if self.free_space(publishing, INDEX_GROWTH) => work(),
+            done => done,
+        }
+    }
+
     /// Frees space after the disk turned out to be full; says whether that helped.
     pub fn relieve(&self, wanted: u64) -> bool {
+        self.free_space(&self.publishing(), wanted)
+    }
+
+    fn free_space(&self, publishing: &Publishing<'_>, wanted: u64) -> bool {
         if self.partials.remove_idle(&self.directory) > 0 {
             return true;
         }
-        let publishing = self.publishing();
         let evicted = {
             let mut state = self.state();
             let share = state.usage().bytes / EVICT_AT_ONCE;
             state.evict(wanted.max(share), None)
         };
         let freed = evicted.bytes > 0;
-        if let Err(error) = self.remove_unneeded(&publishing, &evicted.records, Uses::WithOtherChanges) {
+        if let Err(error) = self.remove_unneeded(publishing, &evicted.records, Uses::WithOtherChanges) {
             tracing::warn!(%error, "the index could not be told what was evicted");
         }
         freed

@@ -1,5 +1,7 @@
 //! Tests of the adapters from outside, one suite for each port, run against every implementation.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
+
 mod keys;
 mod signatures;
 mod sources;

@@ -99,7 +99,7 @@ async fn the_factory_s_own_signatures_are_accepted() {
     };
     content.signatures(&repository(IMAGER), &image.index, &[(&payload, &signature)]);
     let public = PublicKey::from_pem(own.public_key_pem(), HashAlgorithm::Sha256).unwrap();
-    check(content.into_memory(), public).verify(&repository(IMAGER), &image.index).await.unwrap();
+    check(content.put_into_memory(), public).verify(&repository(IMAGER), &image.index).await.unwrap();
 }
 
 /// Acceptance check A6.
@@ -176,7 +176,7 @@ async fn signatures_of_a_directory_count() {
             add_legacy(&mut content, &key, &image.index);
         }
         let root = tempfile::tempdir().unwrap();
-        content.into_directory(root.path());
+        content.put_into_directory(root.path());
         let check = check(OciLayouts::open(root.path()).unwrap(), key.public("sha256"));
         assert!(check.verify(&repository(IMAGER), &image.index).await.is_ok());
         let child = check.verify(&repository(IMAGER), &image.manifest).await;

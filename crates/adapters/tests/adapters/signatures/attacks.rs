@@ -214,7 +214,7 @@ async fn floods_are_bounded() {
     for n in 0..400 {
         content.referrer(&at, &image.index, "text/plain", "x", format!("{n}").as_bytes(), false);
     }
-    let source = content.into_memory();
+    let source = content.put_into_memory();
     let check = super::check(source.clone(), key.public("sha256"));
     let refused = factory_domain::ports::SignatureCheck::verify(&check, &at, &image.index).await;
     let [_, legacy] = reasons(refused);

@@ -32,7 +32,7 @@ async fn the_first_that_accepts_decides() {
     add_legacy(&mut content, &key, &image.index);
     let at = repository(IMAGER);
     let by = |key: &Key| -> Arc<dyn SignatureCheck> {
-        Arc::new(check(content.into_memory(), key.public("sha256")))
+        Arc::new(check(content.put_into_memory(), key.public("sha256")))
     };
     let other = |accepts| -> Arc<dyn SignatureCheck> { Arc::new(Other(accepts)) };
     for (checks, method) in [
@@ -69,7 +69,7 @@ async fn a_check_that_could_not_be_made_leaves_the_question_open() {
     let key = Key::p256();
     let at = repository(IMAGER);
     let unreachable = || -> Arc<dyn SignatureCheck> {
-        let source = content.into_memory();
+        let source = content.put_into_memory();
         let error = SourceError::RateLimited { source_name: "x".to_owned(), retry_after: None };
         source.fail_next(SourceCall::ListReferrers, error);
         Arc::new(check(source, key.public("sha256")))

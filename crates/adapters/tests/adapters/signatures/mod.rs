@@ -3,6 +3,7 @@
 mod acceptance;
 mod attacks;
 mod combinations;
+mod fixture_release;
 mod outages;
 mod real_cosign;
 
@@ -135,7 +136,7 @@ pub fn check(source: impl ReleaseSource + 'static, key: PublicKey) -> CosignChec
 }
 
 pub async fn verify(content: &Content, key: &Key, digest: &Digest) -> Result<Verified, VerifyError> {
-    check(content.into_memory(), key.public("sha256")).verify(&repository(IMAGER), digest).await
+    check(content.put_into_memory(), key.public("sha256")).verify(&repository(IMAGER), digest).await
 }
 
 /// Why an image was refused.

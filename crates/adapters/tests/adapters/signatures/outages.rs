@@ -28,21 +28,21 @@ async fn an_outage_at_any_call_is_no_refusal() {
         let check = check(source, key.public("sha256"));
         async move { check.verify(&repository(IMAGER), &image.index).await }
     };
-    let refused = verify(content.into_memory()).await;
+    let refused = verify(content.put_into_memory()).await;
     assert!(matches!(refused, Err(VerifyError::Refused { .. })), "{refused:?}");
     for call in [SourceCall::ListReferrers, SourceCall::FetchManifest, SourceCall::OpenBlob] {
         for error in errors() {
-            let source = content.into_memory();
+            let source = content.put_into_memory();
             source.fail_next(call, error);
             let failed = verify(source).await;
             assert!(matches!(failed, Err(VerifyError::Unavailable { .. })), "{call:?}: {failed:?}");
         }
     }
-    let source = content.into_memory();
+    let source = content.put_into_memory();
     source.cut_blobs_after(Some(10));
     let failed = verify(source).await;
     assert!(matches!(failed, Err(VerifyError::Unavailable { .. })), "{failed:?}");
-    let source = content.into_memory();
+    let source = content.put_into_memory();
     source.set_down(true);
     let failed = verify(source).await;
     assert!(matches!(failed, Err(VerifyError::Unavailable { .. })), "{failed:?}");
@@ -53,7 +53,7 @@ async fn a_signature_that_is_found_counts_whatever_else_fails() {
     let key = Key::p256();
     let (mut content, image) = unsigned();
     add_legacy(&mut content, &key, &image.index);
-    let source = content.into_memory();
+    let source = content.put_into_memory();
     source.fail_next(SourceCall::ListReferrers, errors().remove(0));
     let verified = check(source, key.public("sha256")).verify(&repository(IMAGER), &image.index).await;
     assert_eq!(verified.unwrap().method, "legacy: public key");

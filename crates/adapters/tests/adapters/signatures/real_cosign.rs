@@ -58,7 +58,7 @@ async fn what_cosign_signs_is_accepted() {
             let path = format!("siderolabs/{name}-{bundle}");
             let mut content = Content::new();
             let image = content.image(&path, "v1.12.4", bundle);
-            content.into_registry(&server.host).await;
+            content.put_into_registry(&server.host).await;
             let check = |key: &Key, hash| check(registry(&server.host, &quick()), key.public(hash));
             let unsigned = check(&key, hash).verify(&repository(&path), &image.index).await;
             assert!(matches!(unsigned, Err(VerifyError::Refused { .. })), "{unsigned:?}");
@@ -88,7 +88,7 @@ async fn what_we_sign_is_accepted_by_cosign() {
         base64::engine::general_purpose::STANDARD.encode(own.sign(&document).unwrap())
     };
     content.signatures(&repository(IMAGER), &image.index, &[(&document, &signature)]);
-    content.into_registry(&server.host).await;
+    content.put_into_registry(&server.host).await;
     let reference = format!("{}/{IMAGER}@{}", server.host, image.index);
     let offline = ["--insecure-ignore-tlog=true", "--allow-http-registry", "--new-bundle-format=false"];
     cosign.run(&[&["verify", "--key", "own.pub"], &offline[..], &[&reference]].concat()).unwrap();

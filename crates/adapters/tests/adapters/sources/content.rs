@@ -178,7 +178,7 @@ impl Content {
         self.tag(at, &format!("sha256-{}.sig", digest.hex()), manifest);
     }
 
-    pub fn into_memory(&self) -> MemorySource {
+    pub fn put_into_memory(&self) -> MemorySource {
         let source = MemorySource::default();
         for (repository, contents) in &self.repositories {
             for bytes in contents.blobs.values() {
@@ -195,7 +195,7 @@ impl Content {
     }
 
     /// Writes one OCI layout for each repository.
-    pub fn into_directory(&self, root: &Path) {
+    pub fn put_into_directory(&self, root: &Path) {
         for (repository, contents) in &self.repositories {
             let layout = root.join(repository.as_str());
             fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
@@ -224,7 +224,7 @@ impl Content {
     }
 
     /// Pushes everything to a registry without TLS, by somebody else's client.
-    pub async fn into_registry(&self, host: &str) {
+    pub async fn put_into_registry(&self, host: &str) {
         crate::install_tls();
         let config = ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() };
         let client = Client::try_from(config).unwrap();

@@ -122,7 +122,7 @@ async fn lists_referrers(source: &dyn ReleaseSource, held: &Held) {
 async fn images_in_memory() {
     for by_tag in [false, true] {
         let (content, mut held) = content(by_tag);
-        let source = content.into_memory();
+        let source = content.put_into_memory();
         if by_tag {
             // It is listed twice there, as subject and by tag; a source may say so, the readers bear it.
             let found =
@@ -140,7 +140,7 @@ async fn a_directory_of_layouts() {
     for by_tag in [false, true] {
         let (content, held) = content(by_tag);
         let directory = tempfile::tempdir().unwrap();
-        content.into_directory(directory.path());
+        content.put_into_directory(directory.path());
         keeps_the_contract(&OciLayouts::open(directory.path()).unwrap(), &held).await;
     }
 }
@@ -150,7 +150,7 @@ async fn a_real_registry() {
     let server = DockerRegistry::start();
     // This one has no referrers API.
     let (content, held) = content(true);
-    content.into_registry(&server.host).await;
+    content.put_into_registry(&server.host).await;
     keeps_the_contract(&registry(&server.host, &quick()), &held).await;
 }
 
@@ -163,7 +163,7 @@ async fn all_tags_of_a_real_registry() {
     for tag in &expected {
         content.tag(&repository("a/b"), tag, image.index);
     }
-    content.into_registry(&server.host).await;
+    content.put_into_registry(&server.host).await;
     let mut tags = registry(&server.host, &quick()).list_tags(&repository("a/b")).await.unwrap();
     tags.retain(|tag| tag != "v0");
     assert_eq!(tags, expected);
@@ -178,7 +178,7 @@ async fn many_transfers_at_once_do_not_wait_for_each_other() {
     for blob in &blobs {
         content.blob(&repository("a/b"), blob.clone());
     }
-    content.into_registry(&server.host).await;
+    content.put_into_registry(&server.host).await;
     let mut options = quick();
     options.limits.parallel = 1;
     let source = registry(&server.host, &options);

@@ -19,7 +19,7 @@ async fn links_out_of_the_directory_are_refused_and_links_within_are_not() {
     let root = tempfile::tempdir().unwrap();
     let mut content = Content::new();
     let image = content.image("a/b", "v1", false);
-    content.into_directory(root.path());
+    content.put_into_directory(root.path());
     let source = OciLayouts::open(root.path()).unwrap();
     let at = repository("a/b");
     let blobs = root.path().join("a/b/blobs/sha256");
@@ -44,7 +44,7 @@ async fn pipes_and_directories_are_refused_without_waiting() {
     let root = tempfile::tempdir().unwrap();
     let mut content = Content::new();
     content.image("a/b", "v1", false);
-    content.into_directory(root.path());
+    content.put_into_directory(root.path());
     let blobs = root.path().join("a/b/blobs/sha256");
     let (pipe, directory) = (Digest::of(b"pipe"), Digest::of(b"directory"));
     assert!(Command::new("mkfifo").arg(blobs.join(pipe.hex())).status().unwrap().success());
@@ -64,7 +64,7 @@ async fn damaged_layouts_are_told_from_missing_ones() {
     let root = tempfile::tempdir().unwrap();
     let mut content = Content::new();
     let image = content.image("a/b", "v1", false);
-    content.into_directory(root.path());
+    content.put_into_directory(root.path());
     let source = OciLayouts::open(root.path()).unwrap();
     let at = repository("a/b");
     let layout = root.path().join("a/b");
@@ -105,13 +105,13 @@ async fn a_changed_index_is_read_again() {
     let root = tempfile::tempdir().unwrap();
     let mut content = Content::new();
     let image = content.image("a/b", "v1", false);
-    content.into_directory(root.path());
+    content.put_into_directory(root.path());
     let source = OciLayouts::open(root.path()).unwrap();
     let at = repository("a/b");
     assert!(source.list_referrers(&at, &image.index).await.unwrap().is_empty());
     let referrer = content.referrer(&at, &image.index, "b", "k", b"{}", false);
     content.tag(&at, "v2", image.index);
-    content.into_directory(root.path());
+    content.put_into_directory(root.path());
     assert_eq!(source.list_tags(&at).await.unwrap(), ["v1", "v2"]);
     assert_eq!(source.list_referrers(&at, &image.index).await.unwrap()[0].digest, referrer);
 }

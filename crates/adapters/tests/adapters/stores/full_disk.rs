@@ -99,11 +99,15 @@ fn on_the_small_disk(path: &Path) {
     });
     assert!(matches!(saved, Some(StoreError::Full { .. })), "{saved:?}");
     assert_eq!(read(&store, &digests[0], 1 << 20), megabyte(left[0].parse().unwrap()));
-    fs::remove_file(&stuffing).unwrap();
+    // Parts make way for schematics, and for what is written to the index.
     drop(lease);
-    let canonical = Bytes::from_static(b"customization: {}\n");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(store.put(&SchematicId::of(&canonical), canonical)).unwrap();
+    for seed in 0..200 {
+        let canonical = Bytes::from(noise(40_000, seed));
+        runtime.block_on(store.put(&SchematicId::of(&canonical), canonical)).unwrap();
+    }
+    assert!(labels(&store, RecordKind::Part).len() < left.len());
+    fs::remove_file(&stuffing).unwrap();
     let late = keep(&store, RecordKind::Part, "late", b"late");
     drop(store);
     let store = open(path, 0);
