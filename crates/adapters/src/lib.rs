@@ -1,1 +1,10 @@
 //! The world behind the ports: registries, signatures, stores, keys.
+
+pub mod clock;
+pub mod cosign;
+mod documents;
+pub mod keys;
+pub mod oci_layout;
+pub mod registry;
+pub mod store;
+pub mod testing;

@@ -1,0 +1,333 @@
+//! What the store knows without touching the disk: which blobs there are, who needs them, and which
+//! records were not used for longest. No input or output happens here.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use factory_domain::ports::{BlobInfo, RecordKey, RecordKind, StoreError, StoreUsage};
+use factory_formats::Digest;
+
+/// How old a use may be before holding a blob counts as another use of its records.
+const HOLDING_COUNTS_AFTER_MS: u64 = 60_000;
+
+/// Part of what there is that is given up at once when room is needed: one big eviction disturbs less
+/// than one for each blob.
+pub(crate) const EVICT_AT_ONCE: u64 = 20;
+
+/// The accounts of one store.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    budget: u64,
+    blobs: HashMap<Digest, Blob>,
+    records: HashMap<RecordKey, Entry>,
+    /// Time of last use to record; times are unique.
+    by_use: BTreeMap<u64, RecordKey>,
+    /// The latest time of use that was given out.
+    last_use: u64,
+    last_serial: u64,
+    blob_bytes: u64,
+    value_bytes: u64,
+    /// Uses that the index on disk does not know yet.
+    touched: HashSet<RecordKey>,
+    /// Nobody needs these any more, but their bytes still lie on the disk.
+    gone: HashMap<Digest, BlobInfo>,
+}
+
+#[derive(Debug)]
+struct Blob {
+    info: BlobInfo,
+    serial: u64,
+    leases: usize,
+    /// Records that name it, one entry for each.
+    records: Vec<RecordKey>,
+}
+
+/// One hold on one blob; [`State::release`] ends it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    digest: Digest,
+    /// Tells this blob from a later one of the same digest, after the first turned out to be damaged.
+    serial: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    label: String,
+    blobs: Vec<Digest>,
+    value_bytes: u64,
+    used: u64,
+}
+
+/// What was given up to make room.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    /// These records are gone. Their blobs are in [`State::take_gone`] unless something else needs them.
+    pub records: Vec<RecordKey>,
+    /// Bytes that this freed.
+    pub bytes: u64,
+}
+
+impl State {
+    pub fn new(budget: u64) -> Self {
+        Self { budget, ..Self::default() }
+    }
+
+    /// What is known about a blob that somebody needs.
+    pub fn info(&self, digest: &Digest) -> Option<BlobInfo> {
+        self.blobs.get(digest).map(|blob| blob.info)
+    }
+
+    /// Adds a blob that is held once already. One that was about to be removed comes back.
+    pub fn add_held(&mut self, info: BlobInfo) -> Hold {
+        self.gone.remove(&info.digest);
+        let blob = self.blobs.entry(info.digest).or_insert_with(|| {
+            self.blob_bytes += info.size;
+            self.last_serial += 1;
+            Blob { info, serial: self.last_serial, leases: 0, records: Vec::new() }
+        });
+        blob.leases += 1;
+        Hold { digest: info.digest, serial: blob.serial }
+    }
+
+    /// The blob's entry among those that nobody needs but whose bytes still exist.
+    pub fn gone_info(&self, digest: &Digest) -> Option<BlobInfo> {
+        self.gone.get(digest).copied()
+    }
+
+    /// Holds all blobs, or none and says which one is missing. That is also a use of the records that
+    /// name them.
+    pub fn hold(&mut self, digests: &[Digest], now_ms: u64) -> Result<Vec<Hold>, Digest> {
+        if let Some(missing) = digests.iter().find(|digest| !self.blobs.contains_key(*digest)) {
+            return Err(*missing);
+        }
+        let mut holds = Vec::with_capacity(digests.len());
+        let mut used = Vec::new();
+        for digest in digests {
+            if let Some(blob) = self.blobs.get_mut(digest) {
+                blob.leases += 1;
+                holds.push(Hold { digest: *digest, serial: blob.serial });
+                used.extend_from_slice(&blob.records);
+            }
+        }
+        for key in used {
+            if self.records.get(&key).is_some_and(|entry| entry.used + HOLDING_COUNTS_AFTER_MS <= now_ms) {
+                self.touch(&key, now_ms);
+            }
+        }
+        Ok(holds)
+    }
+
+    /// Ends holds; [`Self::has_gone`] says whether that leaves something to remove.
+    pub fn release(&mut self, holds: &[Hold]) {
+        for hold in holds {
+            if let Some(blob) = self.blobs.get_mut(&hold.digest)
+                && blob.serial == hold.serial
+            {
+                blob.leases = blob.leases.saturating_sub(1);
+                self.drop_if_unneeded(&hold.digest);
+            }
+        }
+    }
+
+    /// Notes a record with its time of last use, in place of one with the same key. Blobs that are not
+    /// there are left out.
+    pub fn note_record(
+        &mut self,
+        key: RecordKey,
+        label: String,
+        blobs: &[Digest],
+        value_bytes: u64,
+        used: u64,
+    ) {
+        // First the new names, then the old ones away: a blob that is in both must not go in between.
+        let known =
+            blobs.iter().filter(|digest| self.blobs.contains_key(*digest)).copied().collect::<Vec<_>>();
+        for digest in &known {
+            if let Some(blob) = self.blobs.get_mut(digest) {
+                blob.records.push(key);
+            }
+        }
+        self.remove_record(&key);
+        // That took one entry for each old name; a blob in both sets keeps the other.
+        let used = if self.by_use.contains_key(&used) { self.next_use(used) } else { used };
+        self.last_use = self.last_use.max(used);
+        self.value_bytes += value_bytes;
+        self.by_use.insert(used, key);
+        self.records.insert(key, Entry { label, blobs: known, value_bytes, used });
+    }
+
+    /// Forgets a record; says whether there was one.
+    pub fn forget(&mut self, key: &RecordKey) -> bool {
+        self.remove_record(key).is_some()
+    }
+
+    /// Marks a record as used now; says whether there is one.
+    pub fn touch(&mut self, key: &RecordKey, now_ms: u64) -> bool {
+        if !self.records.contains_key(key) {
+            return false;
+        }
+        let next = self.next_use(now_ms);
+        let Some(entry) = self.records.get_mut(key) else { return false };
+        self.by_use.remove(&entry.used);
+        entry.used = next;
+        self.by_use.insert(next, *key);
+        self.touched.insert(*key);
+        true
+    }
+
+    /// Uses that have not been handed out by this yet, for the index.
+    pub fn take_touched(&mut self) -> Vec<(RecordKey, u64)> {
+        let touched = std::mem::take(&mut self.touched);
+        touched.into_iter().filter_map(|key| Some((key, self.records.get(&key)?.used))).collect()
+    }
+
+    /// Blobs whose bytes can be removed now. Whoever takes them removes them.
+    pub fn take_gone(&mut self) -> Vec<Digest> {
+        std::mem::take(&mut self.gone).into_keys().collect()
+    }
+
+    /// Whether something waits to be removed.
+    pub fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    /// Removes a blob whatever needs it, because its bytes are bad, with the records that could be made
+    /// again and are useless without it. They are named in the answer.
+    pub fn condemn(&mut self, digest: &Digest) -> Vec<RecordKey> {
+        let Some(blob) = self.blobs.get(digest) else { return Vec::new() };
+        let records: HashSet<RecordKey> = blob.records.iter().copied().collect();
+        let (lost, kept): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|key| key.kind != RecordKind::Memory);
+        for key in &lost {
+            self.remove_record(key);
+        }
+        for key in kept {
+            if let Some(entry) = self.records.get_mut(&key) {
+                entry.blobs.retain(|named| named != digest);
+            }
+        }
+        if let Some(blob) = self.blobs.remove(digest) {
+            self.blob_bytes -= blob.info.size;
+            self.gone.insert(*digest, blob.info);
+        }
+        lost
+    }
+
+    /// Whether `bytes` could be kept if everything else were given up.
+    pub fn could_ever_fit(&self, bytes: u64) -> bool {
+        self.budget == 0 || bytes <= self.budget
+    }
+
+    /// Gives up records until `more` bytes fit into the budget. The second value is an error when that is
+    /// not enough.
+    pub fn make_room(&mut self, more: u64, keep: Option<&RecordKey>) -> (Evicted, Result<(), StoreError>) {
+        let mut evicted = Evicted::default();
+        let excess = self.excess(more);
+        if excess > 0 && self.could_ever_fit(more) {
+            evicted = self.evict(excess.max(self.budget / EVICT_AT_ONCE), keep);
+        }
+        if self.excess(more) == 0 {
+            return (evicted, Ok(()));
+        }
+        let reason = format!(
+            "{more} bytes do not fit into the budget of {} bytes: {} bytes are in use and must stay",
+            self.budget, self.blob_bytes
+        );
+        (evicted, Err(StoreError::Full { reason }))
+    }
+
+    fn excess(&self, more: u64) -> u64 {
+        if self.budget == 0 {
+            return 0;
+        }
+        (self.blob_bytes + self.value_bytes).saturating_add(more).saturating_sub(self.budget)
+    }
+
+    /// Gives up records, least recently used first, until `bytes` are freed. Records of what must stay,
+    /// `keep`, and those with a blob that is held are passed over.
+    pub fn evict(&mut self, bytes: u64, keep: Option<&RecordKey>) -> Evicted {
+        let mut evicted = Evicted::default();
+        if bytes == 0 {
+            return evicted;
+        }
+        let candidates: Vec<RecordKey> = self
+            .by_use
+            .values()
+            .filter(|key| key.kind != RecordKind::Memory && Some(*key) != keep)
+            .copied()
+            .collect();
+        for key in candidates {
+            if evicted.bytes >= bytes {
+                break;
+            }
+            let in_use = self.records.get(&key).is_some_and(|entry| {
+                entry.blobs.iter().any(|digest| self.blobs.get(digest).is_some_and(|blob| blob.leases > 0))
+            });
+            if in_use {
+                continue;
+            }
+            if let Some(freed) = self.remove_record(&key) {
+                evicted.bytes += freed;
+                evicted.records.push(key);
+            }
+        }
+        evicted
+    }
+
+    /// Keys and labels of a kind, least recently used first.
+    pub fn list(&self, kind: RecordKind) -> Vec<(RecordKey, String)> {
+        let keys = self.by_use.values().filter(|key| key.kind == kind);
+        keys.filter_map(|key| Some((*key, self.records.get(key)?.label.clone()))).collect()
+    }
+
+    pub fn usage(&self) -> StoreUsage {
+        StoreUsage {
+            bytes: self.blob_bytes,
+            blobs: self.blobs.len() as u64,
+            records: self.records.len() as u64,
+            budget: self.budget,
+        }
+    }
+
+    /// All blobs, in the order of their digests.
+    pub fn digests(&self) -> Vec<Digest> {
+        let mut digests: Vec<Digest> = self.blobs.keys().copied().collect();
+        digests.sort_unstable();
+        digests
+    }
+
+    /// Removes the record and gives the bytes that this freed, or `None` when there is none.
+    fn remove_record(&mut self, key: &RecordKey) -> Option<u64> {
+        let entry = self.records.remove(key)?;
+        self.by_use.remove(&entry.used);
+        self.touched.remove(key);
+        self.value_bytes -= entry.value_bytes;
+        let mut freed = entry.value_bytes;
+        for digest in &entry.blobs {
+            if let Some(blob) = self.blobs.get_mut(digest)
+                && let Some(at) = blob.records.iter().position(|named| named == key)
+            {
+                blob.records.swap_remove(at);
+                freed += self.drop_if_unneeded(digest);
+            }
+        }
+        Some(freed)
+    }
+
+    /// Moves a blob that nobody needs to those that are gone; gives the bytes that this frees.
+    fn drop_if_unneeded(&mut self, digest: &Digest) -> u64 {
+        let needed = |blob: &Blob| blob.leases > 0 || !blob.records.is_empty();
+        if self.blobs.get(digest).is_none_or(needed) {
+            return 0;
+        }
+        let Some(blob) = self.blobs.remove(digest) else { return 0 };
+        self.blob_bytes -= blob.info.size;
+        self.gone.insert(*digest, blob.info);
+        blob.info.size
+    }
+
+    /// A time of use that is later than all others and not before `now_ms`.
+    pub fn next_use(&mut self, now_ms: u64) -> u64 {
+        self.last_use = now_ms.max(self.last_use + 1);
+        self.last_use
+    }
+}
