@@ -1,6 +1,6 @@
 //! The embedded store: blobs as files, records and schematics in one index file, all in one directory.
 //!
-//! It implements [`BlobStore`] (with [`FactoryBlobs`] and [`ReadBlob`]) and [`SchematicStore`], needs no
+//! It implements [`BlobStore`] (with [`FactoryBlobs`] and [`ReadBlob`]) and `SchematicStore`, needs no
 //! other service, and survives being killed at any instant: whatever was acknowledged is there after
 //! the restart, whatever was not leaves no trace except partial downloads, which are gone on with.
 //!

@@ -137,9 +137,14 @@ impl FileWriter {
     }
 
     /// Gives the writer up and says why in the terms of [`io::Error`].
-    fn fail(&mut self, kind: io::ErrorKind, failure: StoreError) -> io::Error {
+    fn fail(&mut self, failure: StoreError) -> io::Error {
+        let kind = match failure {
+            StoreError::Full { .. } => io::ErrorKind::StorageFull,
+            StoreError::Mismatch { .. } => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
         // A full disk needs the space, and bytes that are too many make the others suspicious.
-        self.worthless = matches!(failure, StoreError::Full { .. } | StoreError::Mismatch { .. });
+        self.worthless = kind != io::ErrorKind::Other;
         self.failure = Some(failure.clone());
         io::Error::new(kind, failure)
     }
@@ -204,7 +209,7 @@ impl Write for FileWriter {
         {
             let got = format!("more than {} bytes", expected.size);
             let failure = StoreError::Mismatch { expected: format!("{} bytes", expected.size), got };
-            return Err(self.fail(io::ErrorKind::InvalidData, failure));
+            return Err(self.fail(failure));
         }
         let Some(file) = self.file.as_mut() else { return Err(io::ErrorKind::BrokenPipe.into()) };
         match with_relief(&self.store, || file.write(bytes)) {
@@ -216,14 +221,14 @@ impl Write for FileWriter {
                 Ok(written)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => Err(self.fail(error.kind(), storage_failed("writing a blob", &error))),
+            Err(error) => Err(self.fail(storage_failed("writing a blob", &error))),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let Some(file) = self.file.as_mut() else { return Err(io::ErrorKind::BrokenPipe.into()) };
         match with_relief(&self.store, || file.flush()) {
-            Err(error) => Err(self.fail(error.kind(), storage_failed("writing a blob", &error))),
+            Err(error) => Err(self.fail(storage_failed("writing a blob", &error))),
             Ok(()) => Ok(()),
         }
     }

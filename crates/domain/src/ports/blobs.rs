@@ -102,6 +102,10 @@ impl fmt::Debug for Lease {
 
 /// Writes one blob. Dropped before [`BlobWriter::commit`], nothing of it is visible; a resumable one
 /// keeps what it has for the next attempt.
+///
+/// An error of a write carries the [`StoreError`] inside (`io::Error::get_ref`): its kind is `StorageFull`
+/// for [`StoreError::Full`], and `InvalidData` when more bytes come than were announced. The writer is of no
+/// use afterwards; its commit gives the same error.
 pub trait BlobWriter: io::Write + Send {
     /// Bytes written so far, those of an earlier interrupted attempt included: write on from here.
     fn position(&self) -> u64;
@@ -193,7 +197,8 @@ pub trait BlobStore: FactoryBlobs {
     fn create(&self, kind: BlobKind) -> Result<Box<dyn BlobWriter>, StoreError>;
 
     /// Starts, or goes on with, a blob of known digest and size. Only one writer for a digest exists at a
-    /// time: a second one starts anew beside it.
+    /// time: a second one starts anew beside it. When the blob is there already, the position is its end
+    /// and nothing is left but to commit.
     ///
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::Failed`].
