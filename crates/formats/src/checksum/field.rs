@@ -3,6 +3,9 @@
 //! A finished value whose initial register and final mask are all ones behaves like this: the value of
 //! `a ‖ b` is `value(a)·x^(8·len(b)) + value(b)`, the two masks cancelling out. Everything here follows
 //! from that. Bits are reflected: the highest bit of a word is the coefficient of `x^0`.
+//!
+//! `crc-fast` combines values too, but takes 0.1 to 0.4 ms for it, which is a thousand times too long: a
+//! disk image has thousands of grains.
 
 /// Polynomials modulo the polynomial of one CRC whose initial register and final mask are all ones.
 pub(super) struct Field {

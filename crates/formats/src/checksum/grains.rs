@@ -2,8 +2,9 @@
 
 use crc_fast::{CrcAlgorithm, checksum};
 
-/// Bytes that one pair of values covers. The last grain of a blob may be shorter.
-pub const GRAIN: u64 = 128 << 10;
+/// Bytes that one pair of values covers: as many as the smallest chunk of a stored stream that may be packed
+/// once more, which is LZMA2's. The last grain of a blob may be shorter.
+pub const GRAIN: u64 = 64 << 10;
 
 /// CRC-32 (ISO-HDLC, as in gzip) and CRC-64 (as in xz) of each grain of one blob.
 #[derive(Clone, Debug, PartialEq, Eq)]

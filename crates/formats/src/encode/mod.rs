@@ -113,11 +113,10 @@ pub fn encode(
 ) -> Result<Layout, EncodeError> {
     let none = CompressedBlobs::new();
     let parts = if codec == Codec::Xz && options.xz_check == XzCheck::Crc32 { &none } else { parts };
-    let segments = segments::cut(layout, codec, parts).map_err(|(blob, reason)| EncodeError::Part {
-        codec,
-        blob,
-        reason,
-    })?;
+    for (blob, part) in parts.iter().filter(|(_, part)| part.codec == codec) {
+        part.check().map_err(|reason| EncodeError::Part { codec, blob: *blob, reason })?;
+    }
+    let segments = segments::cut(layout, codec, parts);
     let read = |source| EncodeError::Read { codec, source };
     match codec {
         Codec::Xz => xz::encode(layout, &segments, options.xz_check, blobs).map_err(read),

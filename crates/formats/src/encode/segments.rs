@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::zeros::ZERO_UNIT;
-use super::{Codec, CompressedBlob, CompressedBlobs, InvalidPart};
+use super::{Codec, CompressedBlob, CompressedBlobs};
 use crate::checksum::GRAIN;
 use crate::layout::{Framing, Run};
 use crate::{Digest, Extent, Layout, LayoutBuilder};
@@ -57,11 +57,7 @@ pub fn compressible_blobs(
 }
 
 /// Cuts a layout; the segments cover it in order, and no two stored ones touch.
-pub(super) fn cut<'a>(
-    layout: &Layout,
-    codec: Codec,
-    parts: &'a CompressedBlobs,
-) -> Result<Vec<Segment<'a>>, (Digest, InvalidPart)> {
+pub(super) fn cut<'a>(layout: &Layout, codec: Codec, parts: &'a CompressedBlobs) -> Vec<Segment<'a>> {
     let mut segments: Vec<Segment<'a>> = Vec::new();
     for (start, extent) in layout.iter() {
         let end = start + extent.len();
@@ -79,19 +75,13 @@ pub(super) fn cut<'a>(
                         && range.len == part.len
                         && part.part_len < part.len
                 });
-                let kind = match part {
-                    Some(part) => {
-                        part.check().map_err(|reason| (range.digest, reason))?;
-                        SegmentKind::Part(part)
-                    }
-                    None => SegmentKind::Stored,
-                };
+                let kind = part.map_or(SegmentKind::Stored, SegmentKind::Part);
                 push(&mut segments, start, end, kind);
             }
             Extent::Bytes(_) | Extent::Run(_) => push(&mut segments, start, end, SegmentKind::Stored),
         }
     }
-    Ok(segments)
+    segments
 }
 
 fn push<'a>(segments: &mut Vec<Segment<'a>>, start: u64, end: u64, kind: SegmentKind<'a>) {

@@ -25,9 +25,7 @@ const LAST_BLOCK: [u8; 3] = [1, 0, 0];
 /// streams that are unpacked by a kernel or packed again: the appended part of an initramfs.
 pub fn zstd_stored(layout: &Layout) -> Layout {
     let parts = CompressedBlobs::new();
-    // Without parts there is none that could be wrong.
-    let segments = cut(layout, Codec::Zstd, &parts).unwrap_or_default();
-    encode(layout, &segments)
+    encode(layout, &cut(layout, Codec::Zstd, &parts))
 }
 
 pub(super) fn encode(layout: &Layout, segments: &[Segment<'_>]) -> Layout {
@@ -57,6 +55,7 @@ fn frame(out: &mut LayoutBuilder, layout: &Layout, segments: &[Segment<'_>]) {
     for segment in segments {
         match segment.kind {
             SegmentKind::Zeros => zeros(out, segment.len()),
+            // There is no part here; one would be stored.
             SegmentKind::Stored | SegmentKind::Part(_) => {
                 let (start, end) = (segment.start, segment.end);
                 append_framed(out, layout, start, end, Framing::ZstdRaw, Framing::ZstdRaw);
