@@ -10,8 +10,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use factory_formats::checksum::BlobChecks;
-use factory_formats::{Digest, ReadBlob};
+use factory_formats::Digest;
+use factory_formats::checksum::ReadChecks;
 
 /// What kept the store from doing its work.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -172,14 +172,8 @@ pub struct StoreUsage {
     pub budget: u64,
 }
 
-/// What encoders and planners need of blobs: contents, checks, and whether compression pays.
-pub trait FactoryBlobs: ReadBlob + Send + Sync {
-    /// The table of checks of a blob.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`].
-    fn checks(&self, digest: &Digest) -> Result<Arc<BlobChecks>, StoreError>;
-
+/// What planners need of blobs: contents, tables of checks, and whether compression pays.
+pub trait FactoryBlobs: ReadChecks + Send + Sync {
     /// What is known about a blob; `None` when it is not there.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod clock;
 mod keys;
 mod release;
 mod schematics;
+mod scratch;
 mod signatures;
 
 pub use blobs::{
@@ -21,4 +22,5 @@ pub use release::{
     SourceError,
 };
 pub use schematics::SchematicStore;
+pub use scratch::{Scratch, ScratchFile};
 pub use signatures::{SignatureCheck, Verified, VerifyError};
