@@ -157,6 +157,17 @@ impl Directory {
 }
 
 /// The error for failed input or output while doing `what`.
+/// A failure of the store where the formats want one of reading. The store's own error is inside.
+pub(crate) fn as_io(error: StoreError) -> io::Error {
+    let kind = match &error {
+        StoreError::Missing(_) => io::ErrorKind::NotFound,
+        StoreError::Damaged { .. } => io::ErrorKind::InvalidData,
+        StoreError::Full { .. } => io::ErrorKind::StorageFull,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
 pub(crate) fn storage_failed(what: &str, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

@@ -15,7 +15,6 @@
 mod files;
 mod index;
 mod partials;
-mod probe;
 mod recovery;
 mod rows;
 mod schematics;
@@ -34,10 +33,9 @@ use factory_domain::ports::{
     BlobInfo, BlobKind, BlobStore, BlobWriter, Clock, FactoryBlobs, Lease, Record, RecordKey, RecordKind,
     StoreError, StoreUsage,
 };
-use factory_formats::checksum::BlobChecks;
+use factory_formats::checksum::{BlobChecks, ReadChecks};
 use factory_formats::{Digest, ReadBlob};
 
-pub use probe::{Probe, ReadAt, spread_of_bytes};
 pub(crate) use schematics::check_schematic;
 pub(crate) use state::{Hold, State};
 
@@ -58,8 +56,6 @@ pub struct StoreOptions {
     pub flush_uses_every: Duration,
     /// Tells the time of last use.
     pub clock: Arc<dyn Clock>,
-    /// Decides [`BlobInfo::compressible`].
-    pub probe: Probe,
 }
 
 impl Default for StoreOptions {
@@ -68,7 +64,6 @@ impl Default for StoreOptions {
             budget_bytes: 0,
             flush_uses_every: Duration::from_secs(60),
             clock: Arc::new(SystemClock),
-            probe: spread_of_bytes,
         }
     }
 }
@@ -124,7 +119,7 @@ impl EmbeddedStore {
             .map_err(|error| OpenError::Index { path: index_path.clone(), reason: error.to_string() })?;
         let state = recovery::recover(&directory, &index, options.budget_bytes)
             .map_err(|error| unusable(error.to_string()))?;
-        let shared = Arc::new(Shared::new(directory, index, state, options.clock, options.probe));
+        let shared = Arc::new(Shared::new(directory, index, state, options.clock));
         let janitor = {
             let shared = Arc::clone(&shared);
             let every = options.flush_uses_every;
@@ -173,11 +168,13 @@ impl ReadBlob for EmbeddedStore {
     }
 }
 
-impl FactoryBlobs for EmbeddedStore {
-    fn checks(&self, digest: &Digest) -> Result<Arc<BlobChecks>, StoreError> {
-        self.shared.checks(digest)
+impl ReadChecks for EmbeddedStore {
+    fn checks(&self, digest: &Digest) -> io::Result<Arc<BlobChecks>> {
+        self.shared.checks(digest).map_err(as_io)
     }
+}
 
+impl FactoryBlobs for EmbeddedStore {
     fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>, StoreError> {
         Ok(self.shared.state().info(digest))
     }

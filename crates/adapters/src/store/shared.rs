@@ -24,7 +24,6 @@ use moka::sync::Cache;
 use super::files::{Directory, remove_if_there, storage_failed};
 use super::index::{Change, Index};
 use super::partials::Partials;
-use super::probe::Probe;
 use super::state::{EVICT_AT_ONCE, Hold, State};
 
 /// Memory for tables of checks: those of some 300 GiB of blobs.
@@ -40,7 +39,6 @@ pub(crate) struct Shared {
     pub directory: Directory,
     pub index: Index,
     pub partials: Partials,
-    pub probe: Probe,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     publishing: Mutex<()>,
@@ -70,13 +68,7 @@ enum Uses {
 pub(crate) struct Publishing<'a>(#[allow(dead_code, reason = "held for its Drop")] MutexGuard<'a, ()>);
 
 impl Shared {
-    pub fn new(
-        directory: Directory,
-        index: Index,
-        state: State,
-        clock: Arc<dyn Clock>,
-        probe: Probe,
-    ) -> Self {
+    pub fn new(directory: Directory, index: Index, state: State, clock: Arc<dyn Clock>) -> Self {
         let weight = |_: &Digest, checks: &Arc<BlobChecks>| {
             u32::try_from(checks.grains().len() * 16 + 64).unwrap_or(u32::MAX)
         };
@@ -84,7 +76,6 @@ impl Shared {
             directory,
             index,
             partials: Partials::default(),
-            probe,
             clock,
             state: Mutex::new(state),
             publishing: Mutex::default(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use factory_domain::ports::{BlobInfo, BlobKind, BlobRef, BlobWriter, StoreError};
 use factory_formats::Digest;
 use factory_formats::checksum::ChecksBuilder;
+use factory_formats::encode::compression_pays;
 use sha2::{Digest as _, Sha256};
 
 use super::files::{remove_if_there, storage_failed};
@@ -193,7 +194,7 @@ impl FileWriter {
         let file = buffered.into_inner().map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(failed)?;
         let read_at = |offset: u64, buf: &mut [u8]| file.read_exact_at(buf, offset);
-        let compressible = (self.store.probe)(&read_at, self.position);
+        let compressible = compression_pays(self.position, read_at).map_err(failed)?;
         let info = BlobInfo { digest, size: self.position, kind: self.kind, compressible };
         Ok((file, info, std::mem::take(&mut self.checks)))
     }

@@ -11,11 +11,12 @@ use factory_domain::ports::{
     RecordKind, SchematicStore, StoreError, StoreUsage,
 };
 use factory_domain::schematic::SchematicId;
-use factory_formats::checksum::{BlobChecks, ChecksBuilder};
+use factory_formats::checksum::{BlobChecks, ChecksBuilder, ReadChecks};
+use factory_formats::encode::compression_pays;
 use factory_formats::{Digest, ReadBlob};
 
 use super::HandClock;
-use crate::store::{Hold, Probe, State, check_record, check_schematic, spread_of_bytes};
+use crate::store::{Hold, State, as_io, check_record, check_schematic};
 
 /// A store of blobs, records and schematics in memory. Clones share the contents.
 #[derive(Clone)]
@@ -25,7 +26,6 @@ pub struct MemoryStore {
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    probe: Probe,
     inner: Mutex<Inner>,
 }
 
@@ -61,7 +61,7 @@ impl MemoryStore {
             failure: None,
         };
         let clock = Arc::new(HandClock::default());
-        Self { shared: Arc::new(Shared { clock, probe: spread_of_bytes, inner: Mutex::new(inner) }) }
+        Self { shared: Arc::new(Shared { clock, inner: Mutex::new(inner) }) }
     }
 
     /// Makes everything that writes fail like this from now on; `None` ends it.
@@ -208,7 +208,10 @@ impl BlobWriter for MemoryWriter {
             buf.copy_from_slice(bytes.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
         };
-        let compressible = (self.shared.probe)(&read_at, size);
+        let compressible = compression_pays(size, read_at).map_err(|error| StoreError::Failed {
+            what: "sampling a blob".to_owned(),
+            reason: error.to_string(),
+        })?;
         let mut inner = self.shared.inner();
         inner.writable()?;
         let info = match inner.state.info(&digest) {
@@ -273,12 +276,15 @@ impl ReadBlob for MemoryStore {
     }
 }
 
-impl FactoryBlobs for MemoryStore {
-    fn checks(&self, digest: &Digest) -> Result<Arc<BlobChecks>, StoreError> {
+impl ReadChecks for MemoryStore {
+    fn checks(&self, digest: &Digest) -> io::Result<Arc<BlobChecks>> {
         let inner = self.shared.inner();
-        inner.blobs.get(digest).map(|(_, checks)| Arc::clone(checks)).ok_or(StoreError::Missing(*digest))
+        let checks = inner.blobs.get(digest).map(|(_, checks)| Arc::clone(checks));
+        checks.ok_or_else(|| as_io(StoreError::Missing(*digest)))
     }
+}
 
+impl FactoryBlobs for MemoryStore {
     fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>, StoreError> {
         Ok(self.shared.inner().state.info(digest))
     }
