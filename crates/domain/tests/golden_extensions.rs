@@ -1,5 +1,7 @@
 //! Generated extensions and lists of layers against those of the reference.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop where it is")]
+
 mod golden;
 
 use factory_domain::extension::{

@@ -101,19 +101,13 @@ fn without_v(text: &str) -> String {
 
 /// The parts between blanks; blanks behind `<`, `>` and `=` separate nothing.
 fn words(text: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for c in text.chars() {
+    let mut words: Vec<String> = Vec::new();
+    for part in text.split(' ').filter(|part| !part.is_empty()) {
         match words.last_mut() {
-            Some(word) if c == ' ' => {
-                if !word.is_empty() && !word.ends_with(['<', '>', '=']) {
-                    words.push(String::new());
-                }
-            }
-            Some(word) => word.push(c),
-            None => {}
+            Some(word) if word.ends_with(['<', '>', '=']) => word.push_str(part),
+            _ => words.push(part.to_owned()),
         }
     }
-    words.retain(|word| !word.is_empty());
     words
 }
 
@@ -162,9 +156,14 @@ fn wildcard(version: &str) -> Option<Option<(Version, Version)>> {
         build: BuildMetadata::EMPTY,
     };
     match parts.as_slice() {
-        [major, "x"] | [major, "x", "x"] => {
+        [major, "x"] => {
             let major = number(major)?;
             Some(Some((at(major, 0), at(major.checked_add(1)?, 0))))
+        }
+        // The reference reads this as `1.0.x`.
+        [major, "x", "x"] => {
+            let major = number(major)?;
+            Some(Some((at(major, 0), at(major, 1))))
         }
         [major, minor, "x"] => {
             let (major, minor) = (number(major)?, number(minor)?);
@@ -201,7 +200,7 @@ mod tests {
             ("!=1.2.3 !1.2.4", &["1.2.5"], &["1.2.3", "1.2.4"]),
             ("1.2.x", &["1.2.0", "1.2.9", "1.3.0-alpha"], &["1.3.0", "1.1.9", "1.2.0-rc"]),
             ("1.x", &["1.0.0", "1.99.0"], &["2.0.0", "0.9.0"]),
-            ("1.x.x", &["1.0.0", "1.99.0"], &["2.0.0", "0.9.0"]),
+            ("1.x.x", &["1.0.0", "1.0.9"], &["1.1.0", "0.9.0"]),
             (">1.2.x", &["1.3.0"], &["1.2.9"]),
             ("<=1.2.x", &["1.2.9", "0.1.0"], &["1.3.0"]),
             ("<1.2.x", &["1.1.9"], &["1.2.0"]),
