@@ -5,6 +5,7 @@ pub mod arch;
 pub mod asset;
 pub mod catalog;
 pub mod cmdline;
+pub mod extension;
 pub mod goyaml;
 pub mod meta;
 pub mod platform;

@@ -1,5 +1,7 @@
 //! Schematics against the answers of the reference.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop where it is")]
+
 mod golden;
 
 use factory_domain::schematic::Schematic;

@@ -156,7 +156,6 @@ impl Directory {
     }
 }
 
-/// The error for failed input or output while doing `what`.
 /// A failure of the store where the formats want one of reading. The store's own error is inside.
 pub(crate) fn as_io(error: StoreError) -> io::Error {
     let kind = match &error {
@@ -168,6 +167,7 @@ pub(crate) fn as_io(error: StoreError) -> io::Error {
     io::Error::new(kind, error)
 }
 
+/// The error for failed input or output while doing `what`.
 pub(crate) fn storage_failed(what: &str, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

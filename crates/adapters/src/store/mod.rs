@@ -36,6 +36,7 @@ use factory_domain::ports::{
 use factory_formats::checksum::{BlobChecks, ReadChecks};
 use factory_formats::{Digest, ReadBlob};
 
+pub(crate) use files::as_io;
 pub(crate) use schematics::check_schematic;
 pub(crate) use state::{Hold, State};
 

@@ -84,7 +84,8 @@ pub enum Error {
     /// The text is not YAML, or cannot be made into values.
     #[error("{0}")]
     Load(LoadError),
-    /// The document is YAML, but not of the wanted shape. All mismatches, in the order of reading.
+    /// The document is YAML, but not of the wanted shape. The mismatches in the order of reading: all
+    /// of them, unless their messages are longer than anyone reads.
     #[error("yaml: construct errors: {}", .0.join("; "))]
     Construct(Vec<String>),
     /// The text is longer than allowed.

@@ -267,9 +267,7 @@ impl Scanner<'_> {
             let blank = is_blank(self.input.peek(0)?);
             match line_break.take() {
                 Some('\n') if !literal && !previous_blank && !blank => {
-                    if empty_lines.is_empty() {
-                        text.push(' ');
-                    }
+                    text.push_str(if empty_lines.is_empty() { " " } else { "" });
                 }
                 Some(line_break) => text.push(line_break),
                 None => {}
