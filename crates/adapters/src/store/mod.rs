@@ -61,11 +61,7 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self {
-            budget_bytes: 0,
-            flush_uses_every: Duration::from_secs(60),
-            clock: Arc::new(SystemClock),
-        }
+        Self { budget_bytes: 0, flush_uses_every: Duration::from_secs(60), clock: Arc::new(SystemClock) }
     }
 }
 

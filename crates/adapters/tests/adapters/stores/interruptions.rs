@@ -13,6 +13,7 @@ use factory_domain::ports::{
     BlobKind, BlobStore, FactoryBlobs as _, RecordKey, RecordKind, SchematicStore as _, StoreError,
 };
 use factory_domain::schematic::SchematicId;
+use factory_formats::checksum::ReadChecks as _;
 use factory_formats::testing::noise;
 use factory_formats::{Digest, ReadBlob as _};
 

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use factory_domain::ports::{BlobKind, BlobStore as _, FactoryBlobs as _, RecordKey, RecordKind};
+use factory_domain::ports::{BlobKind, BlobStore as _, RecordKey, RecordKind};
 use factory_formats::Digest;
+use factory_formats::checksum::ReadChecks as _;
 use factory_formats::testing::noise;
 
 use super::{open, read, record};
