@@ -4,7 +4,17 @@
 //! behind ports. A message carries ids, digests and handles, never image bytes.
 
 pub mod ask;
+mod blob_reader;
+pub mod catalog;
+mod factory;
 pub mod flights;
 pub mod keeper;
+pub mod parts;
+pub mod planner;
+pub mod schematics;
+pub mod sources;
 pub mod stream;
+pub mod verifier;
 pub mod workers;
+
+pub use factory::{Factory, FactoryOptions, Ports};

@@ -1,13 +1,11 @@
 //! Blobs that a compressor makes smaller, compressed once for each codec.
 
-use std::io::Write;
-
-use factory_domain::ports::{BlobKind, BlobWriter};
+use factory_domain::ports::BlobKind;
 use factory_formats::Digest;
 use factory_formats::encode::{Codec, CompressedBlob, compress_blob};
 
 use super::{Bench, Built, PartError, PartKind};
-use crate::sources::BlobRead;
+use crate::blob_reader::BlobReader;
 
 /// Compressed blobs.
 pub struct Compressed;
@@ -29,7 +27,7 @@ impl PartKind for Compressed {
     type Value = CompressedBlob;
 
     fn subject(spec: &CompressBlob) -> String {
-        format!("{} {}", spec.codec, spec.blob)
+        spec.codec.part_subject(&spec.blob)
     }
 
     fn label(spec: &CompressBlob) -> String {
@@ -41,24 +39,11 @@ impl PartKind for Compressed {
     }
 
     fn build(spec: &CompressBlob, bench: &Bench) -> Result<Built<CompressedBlob>, PartError> {
-        let mut input = BlobRead { store: &*bench.store, digest: spec.blob, at: 0, end: spec.size };
-        let mut output = Output(bench.store.create(BlobKind::Part)?);
-        let value = compress_blob(spec.codec, &mut input, &mut output)
+        let mut input = BlobReader::new(&*bench.store, spec.blob, spec.size);
+        let mut output = bench.store.create(BlobKind::Part)?;
+        let value = compress_blob(spec.codec, spec.size, &mut input, &mut *output)
             .map_err(|error| PartError::input(Self::label(spec), error))?;
-        let blob = output.0.commit()?;
+        let blob = output.commit()?;
         Ok(Built { value, blobs: vec![blob] })
-    }
-}
-
-/// A blob writer where a plain writer is wanted.
-struct Output(Box<dyn BlobWriter>);
-
-impl Write for Output {
-    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-        self.0.write(buf)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
     }
 }

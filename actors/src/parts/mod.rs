@@ -7,19 +7,21 @@ mod compressed;
 mod extension;
 mod kernel;
 mod modules;
+mod piece;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler};
-use factory_domain::ports::{BlobRef, BlobStore, Record, RecordKey, RecordKind, StoreError};
+use factory_domain::ports::{BlobRef, BlobStore, Record, RecordKey, RecordKind, Scratch, StoreError};
 use factory_formats::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::compressed::{Compressed, CompressBlob};
 pub use self::extension::{Extension, ExtensionPart, ExtensionSpec};
-pub use self::kernel::{Kernel, KernelFacts};
+pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
+pub use self::piece::Piece;
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
@@ -56,6 +58,8 @@ impl PartError {
 pub struct Bench {
     /// Sources are read from it, results written to it.
     pub store: Arc<dyn BlobStore>,
+    /// Room for what has to be read twice.
+    pub scratch: Arc<dyn Scratch>,
 }
 
 /// What a build made.
@@ -119,6 +123,7 @@ struct Remembered<V> {
 /// What survives a restart of the actor.
 pub struct State<K: PartKind> {
     store: Arc<dyn BlobStore>,
+    scratch: Arc<dyn Scratch>,
     workers: Workers,
     flights: Flights<RecordKey, Arc<K::Value>, PartError>,
     remembered: Mutex<HashMap<RecordKey, Remembered<K::Value>>>,
@@ -131,9 +136,9 @@ pub struct PartBuilder<K: PartKind> {
 
 impl<K: PartKind> PartBuilder<K> {
     /// State over a store, for [`Self::with`].
-    pub fn state(store: Arc<dyn BlobStore>, workers: Workers) -> Arc<State<K>> {
+    pub fn state(store: Arc<dyn BlobStore>, scratch: Arc<dyn Scratch>, workers: Workers) -> Arc<State<K>> {
         let flights = Flights::new(workers.clone());
-        Arc::new(State { store, workers, flights, remembered: Mutex::default() })
+        Arc::new(State { store, scratch, workers, flights, remembered: Mutex::default() })
     }
 
     /// The actor over a state.
@@ -193,13 +198,13 @@ impl<K: PartKind> State<K> {
             return Ok(value);
         }
         let label = K::label(&spec);
-        let store = Arc::clone(&self.store);
+        let bench = Bench { store: Arc::clone(&self.store), scratch: Arc::clone(&self.scratch) };
         let started = std::time::Instant::now();
         let built = self
             .workers
             .build(&label, move || {
-                let _held = store.lease(&K::inputs(&spec))?;
-                K::build(&spec, &Bench { store })
+                let _held = bench.store.lease(&K::inputs(&spec))?;
+                K::build(&spec, &bench)
             })
             .await??;
         let took = started.elapsed();

@@ -17,6 +17,7 @@ use factory_domain::Arch;
 use factory_domain::ports::{BlobStore, Clock, Reference, ReleaseSource, Repository, SourceError, StoreError};
 use factory_formats::Digest;
 
+pub(crate) use self::unpack::StoredLayers;
 pub use self::record::{SourceFile, SourceFiles, SourceLayer, SourceLayers};
 use crate::ask::{Ask, AskError, Envelope};
 use crate::flights::Flights;

@@ -10,6 +10,7 @@ use factory_formats::file_tree::TreePath;
 use factory_formats::oci_layers::{Layers, Limits, Picker, pick_files};
 
 use super::{FetchError, Selection, SourceFile, SourceFiles, State};
+use crate::blob_reader::BlobReader;
 
 /// Layers that lie in the store.
 pub(crate) struct StoredLayers {
@@ -31,24 +32,7 @@ impl Layers for StoredLayers {
 
     fn open(&self, index: usize) -> io::Result<Box<dyn Read + '_>> {
         let (digest, size) = *self.layers.get(index).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(BlobRead { store: &*self.store, digest, at: 0, end: size }))
-    }
-}
-
-/// A blob as a stream.
-pub(crate) struct BlobRead<'a> {
-    pub store: &'a dyn BlobStore,
-    pub digest: Digest,
-    pub at: u64,
-    pub end: u64,
-}
-
-impl Read for BlobRead<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = (self.end - self.at).min(buf.len() as u64) as usize;
-        self.store.read_exact_at(&self.digest, self.at, &mut buf[..len])?;
-        self.at += len as u64;
-        Ok(len)
+        Ok(Box::new(BlobReader::new(&*self.store, digest, size)))
     }
 }
 

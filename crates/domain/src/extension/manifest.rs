@@ -1,5 +1,6 @@
 //! `manifest.yaml` of an extension.
 
+use serde::{Deserialize, Serialize};
 use semver::Version;
 
 use super::constraint::{Constraint, InvalidConstraint};
@@ -12,14 +13,14 @@ pub const MANIFEST_PATH: &str = "manifest.yaml";
 const MANIFEST_VERSION: &str = "v1alpha1";
 
 /// What an extension says about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// All of it but the version of its form.
     pub metadata: Metadata,
 }
 
 /// Who an extension is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// Name, not checked for anything.
     pub name: String,
