@@ -19,6 +19,7 @@ pub use trie::IndexTooBig;
 
 use std::collections::BTreeMap;
 
+use crate::file_tree::{Attributes, InlineTree, InvalidPath, TreePath};
 use graph::Dependencies;
 use text::normalized_alias;
 use trie::Trie;
@@ -86,6 +87,24 @@ pub fn write_indexes(
         put("modules.builtin.alias.bin", builtin_aliases(&modinfo).bytes()?);
     }
     Ok(files)
+}
+
+/// The layer that shadows the indexes of the base system: `files` in the directory of the kernel release
+/// below `directory` (`usr/lib/modules` or `lib/modules`).
+///
+/// # Errors
+/// [`InvalidPath`] when the release or a name is no path.
+pub fn index_layer(
+    directory: &TreePath,
+    release: &str,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<InlineTree, InvalidPath> {
+    let directory = directory.join(&release.parse()?);
+    let mut tree = InlineTree::new();
+    for (name, content) in files {
+        tree.file(directory.join(&name.parse()?), Attributes::mode(0o644), content);
+    }
+    Ok(tree)
 }
 
 /// Names of modules that are part of the kernel.

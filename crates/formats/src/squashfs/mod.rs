@@ -1,6 +1,6 @@
 //! Squashfs 4.0 images: the layers that Talos puts over its root file system.
 //!
-//! [`write`] makes an image of a [`crate::file_tree::FileTree`]: everything belongs to root, all times are
+//! [`write()`] makes an image of a [`crate::file_tree::FileTree`]: everything belongs to root, all times are
 //! the release's source epoch, SELinux labels become `security.selinux` attributes. Equal trees give equal
 //! bytes, however many threads compress. [`Reader`] lists and extracts files of existing images.
 
