@@ -13,7 +13,8 @@ use crate::settings::Log;
 pub fn start(log: &Log) -> Result<(), String> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|_| format!("log.level is {:?}: use error, warn, info, debug or trace", log.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = if log.format == "json" {
         builder.json().flatten_event(true).try_init()
     } else {

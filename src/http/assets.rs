@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::Site;
 use super::body::{LengthOnly, StreamBody};
 use super::conditional::{Delivery, decide};
-use super::errors::{IntoProblem, schematic_id, version};
+use super::errors::{IntoProblem, invalid_path, no_sidecars, schematic_id, version};
 use super::problem::Problem;
 use super::routing::get;
 
@@ -36,11 +36,9 @@ async fn image(
     let outcome = async {
         let (_, sidecar) = split_sidecar(&path);
         if sidecar.is_some() {
-            let text = "checksums and signatures of assets are not available in this version";
-            return Err(Problem::new(StatusCode::PAYMENT_REQUIRED, text));
+            return Err(no_sidecars());
         }
-        let asset = AssetPath::accept(&path)
-            .map_err(|error| Problem::bad_request(format!("error parsing profile from path: {error}")));
+        let asset = AssetPath::accept(&path).map_err(|error| invalid_path(&error));
         let planned = plan(&site, &schematic, &version_text, asset).await?;
         let name = download_name(&path, query.filename.as_deref());
         let download = Download {
@@ -70,7 +68,8 @@ pub(super) async fn plan(
     version_text: &str,
     asset: Result<AssetPath, Problem>,
 ) -> Result<Planned, Problem> {
-    let message = PlanAsset { schematic: schematic_id(schematic)?, version: version(version_text)?, path: asset? };
+    let message =
+        PlanAsset { schematic: schematic_id(schematic)?, version: version(version_text)?, path: asset? };
     site.factory.planner.ask(message).await.map_err(IntoProblem::into_problem)
 }
 

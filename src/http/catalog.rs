@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Site;
 use super::assets::{Download, deliver};
-use super::errors::{IntoProblem, version};
+use super::errors::{IntoProblem, no_talosctl, no_version, version};
 use super::problem::Problem;
 use super::routing::get;
 use super::small::{Caching, json};
@@ -35,7 +35,11 @@ struct VersionsQuery {
     broken: Option<String>,
 }
 
-async fn versions(request: HttpRequest, query: web::Query<VersionsQuery>, site: web::Data<Site>) -> HttpResponse {
+async fn versions(
+    request: HttpRequest,
+    query: web::Query<VersionsQuery>,
+    site: web::Data<Site>,
+) -> HttpResponse {
     match site.factory.catalog.ask(ListVersions).await {
         Ok(list) => {
             let wanted = if query.broken.as_deref() == Some("true") { &list.broken } else { &list.versions };
@@ -90,12 +94,11 @@ async fn talosctl_file(
         let files = site.factory.catalog.ask(FindTalosctl { version: version.clone() }).await;
         let files = files.map_err(IntoProblem::into_problem)?;
         if files.is_empty() {
-            return Err(Problem::not_found(format!("version {version} is not available")));
+            return Err(no_version(&version));
         }
         let found = files.iter().find(|(talosctl, _)| talosctl.file == name);
         let Some((talosctl, file)) = found else {
-            let shown: String = name.chars().take(100).collect();
-            return Err(Problem::not_found(format!("there is no {shown:?} for Talos version {}", version.tag())));
+            return Err(no_talosctl(&version, &name));
         };
         let layout = Layout::from_blob(file.digest, file.size);
         let lease = site.factory.hold(&layout).map_err(IntoProblem::into_problem)?;

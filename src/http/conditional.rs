@@ -119,7 +119,9 @@ mod tests {
         for text in ["bytes=100-", "bytes=-0", "bytes=99999999999999999999999-"] {
             assert_eq!(range(text), Delivery::Unsatisfiable, "{text}");
         }
-        for text in ["bytes=9-2", "lines=0-1", "bytes=", "bytes=a-b", "bytes=0-1,5-6", "bytes=+1-2", "bytes=1"] {
+        for text in
+            ["bytes=9-2", "lines=0-1", "bytes=", "bytes=a-b", "bytes=0-1,5-6", "bytes=+1-2", "bytes=1"]
+        {
             assert_eq!(range(text), Delivery::Whole, "{text}");
         }
     }

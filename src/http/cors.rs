@@ -97,7 +97,10 @@ mod tests {
     fn preflights() {
         let all = origins(&["*"]);
         let allowed = all.preflight("https://a", "GET", Some("Cache-Control")).unwrap();
-        assert_eq!(allowed, Allowed { origin: "*".into(), method: "GET".into(), headers: Some("Cache-Control".into()) });
+        assert_eq!(
+            allowed,
+            Allowed { origin: "*".into(), method: "GET".into(), headers: Some("Cache-Control".into()) }
+        );
         assert_eq!(all.preflight("https://a", "HEAD", None).unwrap().headers, None);
         assert_eq!(all.preflight("https://a", "DELETE", None), None);
         assert_eq!(all.preflight("https://a", "GET", Some("cache-control, x-evil")), None);

@@ -18,7 +18,7 @@ use super::cors::{EXPOSED, Origins};
 use super::request_id;
 
 /// `Server` of every answer; clients look for its first two words.
-pub const SERVER: &str = concat!("Image Factory v", env!("CARGO_PKG_VERSION"));
+const SERVER: &str = concat!("Image Factory v", env!("CARGO_PKG_VERSION"));
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,10 +35,11 @@ pub async fn wrap<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<Reported<EitherBody<B>>>, Error> {
-    let id: Arc<str> = request_id::choose(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes)).into();
+    let id: Arc<str> =
+        request_id::choose(request.headers().get(X_REQUEST_ID).map(HeaderValue::as_bytes)).into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let origin = text(request.headers(), header::ORIGIN);
-    let origins = request.app_data::<web::Data<Origins>>().cloned();
+    let origins = request.app_data::<web::Data<Origins>>().cloned().map(web::Data::into_inner);
     let mut report = Report {
         method: request.method().clone(),
         path: request.path().chars().take(512).collect(),
@@ -87,12 +88,18 @@ pub async fn wrap<B: MessageBody>(
     }))
 }
 
-fn preflight(origins: Option<&Origins>, origin: Option<&str>, method: &str, headers: Option<&str>) -> HttpResponse {
+fn preflight(
+    origins: Option<&Origins>,
+    origin: Option<&str>,
+    method: &str,
+    headers: Option<&str>,
+) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
     for name in ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"] {
         response.append_header((header::VARY, name));
     }
-    let allowed = origins.zip(origin).and_then(|(origins, origin)| origins.preflight(origin, method, headers));
+    let allowed =
+        origins.zip(origin).and_then(|(origins, origin)| origins.preflight(origin, method, headers));
     if let Some(allowed) = allowed {
         response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.origin));
         response.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, allowed.method));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use factory_actors::catalog::{CatalogError, ListVersions};
 use factory_actors::ask::AskError;
+use factory_actors::catalog::{CatalogError, ListVersions};
 
 use super::Site;
-use super::problem::Problem;
+use super::errors::{IntoProblem, stopping};
 use super::routing::get;
 
 /// Whether the factory is on its way out.
@@ -35,13 +35,13 @@ async fn healthz() -> HttpResponse {
 /// factory unready: what is known keeps being served.
 async fn readyz(request: HttpRequest, site: web::Data<Site>, health: web::Data<Health>) -> HttpResponse {
     if health.stopping.load(std::sync::atomic::Ordering::Relaxed) {
-        return Problem::unavailable("the factory is stopping", 5).respond(&request);
+        return stopping().respond(&request);
     }
     match site.factory.catalog.ask(ListVersions).await {
         Ok(_) => HttpResponse::Ok().finish(),
         Err(AskError::No(error @ CatalogError::NoList(_))) => {
             HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!("degraded: {error}\n"))
         }
-        Err(error) => Problem::unavailable(error.to_string(), 5).respond(&request),
+        Err(error) => error.into_problem().respond(&request),
     }
 }

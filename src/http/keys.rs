@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Site;
-use super::problem::Problem;
+use super::errors::no_secure_boot;
 use super::routing::get;
 use super::small::{Caching, respond};
 
@@ -19,5 +19,5 @@ async fn signing_key(request: HttpRequest, site: web::Data<Site>) -> HttpRespons
 }
 
 async fn signing_cert(request: HttpRequest) -> HttpResponse {
-    Problem::not_found("secure boot is disabled").respond(&request)
+    no_secure_boot().respond(&request)
 }

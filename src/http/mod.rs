@@ -25,7 +25,7 @@ use factory_domain::ports::Signer;
 use url::Url;
 
 pub use self::cors::Origins;
-pub use self::envelope::{SERVER, wrap};
+pub use self::envelope::wrap;
 pub use self::health::Health;
 
 /// What handlers share.

@@ -18,9 +18,19 @@ fn fill(text: &str, site: &Site) -> Vec<u8> {
 }
 
 async fn home(request: HttpRequest, site: web::Data<Site>) -> HttpResponse {
-    respond(&request, "text/html; charset=utf-8", fill(include_str!("pages/home.html"), &site), Caching::Unsaid)
+    respond(
+        &request,
+        "text/html; charset=utf-8",
+        fill(include_str!("pages/home.html"), &site),
+        Caching::Unsaid,
+    )
 }
 
 async fn guide(request: HttpRequest, site: web::Data<Site>) -> HttpResponse {
-    respond(&request, "text/plain; charset=utf-8", fill(include_str!("pages/llms.txt"), &site), Caching::Unsaid)
+    respond(
+        &request,
+        "text/plain; charset=utf-8",
+        fill(include_str!("pages/llms.txt"), &site),
+        Caching::Unsaid,
+    )
 }

@@ -34,18 +34,8 @@ impl Problem {
         Self { status, detail: detail.into(), retry_after: None }
     }
 
-    /// `400`.
-    pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, detail)
-    }
-
-    /// `404`.
-    pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, detail)
-    }
-
-    /// `503` with a time to come back after.
-    pub fn unavailable(detail: impl Into<String>, retry_after: u64) -> Self {
+    /// Service unavailable, with a time in seconds to come back after.
+    pub fn retry(detail: impl Into<String>, retry_after: u64) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
@@ -99,10 +89,18 @@ mod tests {
 
     #[test]
     fn json_is_for_those_who_ask() {
-        for accept in ["application/json", "application/problem+json", "application/json, text/plain;q=0.5, */*"] {
+        for accept in
+            ["application/json", "application/problem+json", "application/json, text/plain;q=0.5, */*"]
+        {
             assert!(prefers_json(accept), "{accept}");
         }
-        for accept in ["", "*/*", "text/html,application/xhtml+xml,*/*;q=0.8", "text/plain, application/json;q=0.1", "application/json;q=0"] {
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "text/plain, application/json;q=0.1",
+            "application/json;q=0",
+        ] {
             assert!(!prefers_json(accept), "{accept}");
         }
     }

@@ -6,7 +6,7 @@ use factory_domain::pxe;
 
 use super::Site;
 use super::assets::plan;
-use super::errors::{schematic_id, version};
+use super::errors::{invalid_path, schematic_id, version};
 use super::problem::Problem;
 use super::routing::get;
 use super::small::{Caching, respond};
@@ -23,8 +23,7 @@ async fn script(
     let (schematic, version_text, path) = path.into_inner();
     let outcome = async {
         let (id, tag) = (schematic_id(&schematic)?, version(&version_text)?);
-        let asset = AssetPath::accept(&format!("cmdline-{path}"))
-            .map_err(|error| Problem::bad_request(format!("error parsing profile from path: {error}")))?;
+        let asset = AssetPath::accept(&format!("cmdline-{path}")).map_err(|error| invalid_path(&error))?;
         let target = asset.target();
         let planned = plan(&site, &schematic, &version_text, Ok(asset)).await?;
         let line = planned.asset.layout.inline_bytes().unwrap_or_default();

@@ -4,7 +4,7 @@ use actix_web::dev::ResourceDef;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 
-use super::problem::Problem;
+use super::errors;
 
 /// Every route, so that a path that misses one by a slash can be led there.
 pub const ROUTES: &[&str] = &[
@@ -56,7 +56,7 @@ async fn other_method(request: HttpRequest, allow: &'static str) -> HttpResponse
     let mut response = if request.method() == Method::OPTIONS {
         HttpResponse::Ok().finish()
     } else {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").respond(&request)
+        errors::other_method().respond(&request)
     };
     response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
     response
@@ -75,7 +75,7 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
         let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
         return HttpResponse::build(status).insert_header((header::LOCATION, location)).finish();
     }
-    Problem::not_found("404 page not found").respond(&request)
+    errors::no_route().respond(&request)
 }
 
 /// The path without empty, `.` and `..` segments and without a slash at its end. It begins with exactly one

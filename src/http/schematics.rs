@@ -1,6 +1,6 @@
 //! `/schematics`: creating them, and getting them back.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use factory_actors::ask::AskError;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Site;
 use super::conditional::{Delivery, decide};
-use super::errors::IntoProblem;
+use super::errors::{IntoProblem, no_schematic, too_long, unreadable_body};
 use super::problem::Problem;
 use super::routing::{get, post};
 
@@ -28,8 +28,8 @@ struct Created<'a> {
 async fn create(request: HttpRequest, body: web::Payload, site: web::Data<Site>) -> HttpResponse {
     let outcome = async {
         let body = read(body, site.max_schematic_size).await?;
-        let schematic = Schematic::parse(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-        schematic.check_owner().map_err(|error| Problem::bad_request(error.to_string()))?;
+        let schematic = Schematic::parse(&body).map_err(IntoProblem::into_problem)?;
+        schematic.check_without_users().map_err(IntoProblem::into_problem)?;
         let canonical = schematic.canonical();
         let message = PutSchematic { canonical: Bytes::from(canonical.clone()) };
         let kept = site.factory.schematics.ask(message).await.map_err(IntoProblem::into_problem)?;
@@ -49,10 +49,9 @@ async fn create(request: HttpRequest, body: web::Payload, site: web::Data<Site>)
 async fn read(mut body: web::Payload, limit: usize) -> Result<Bytes, Problem> {
     let mut read = BytesMut::new();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
+        let piece = piece.map_err(|error| unreadable_body(&error))?;
         if read.len() + piece.len() > limit {
-            let text = format!("the schematic is longer than {limit} bytes");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+            return Err(too_long(limit));
         }
         read.extend_from_slice(&piece);
     }
@@ -60,7 +59,7 @@ async fn read(mut body: web::Payload, limit: usize) -> Result<Bytes, Problem> {
 }
 
 async fn show(request: HttpRequest, id: web::Path<String>, site: web::Data<Site>) -> HttpResponse {
-    let not_found = || Problem::not_found("schematic not found").respond(&request);
+    let not_found = || no_schematic().respond(&request);
     let Ok(id) = id.parse::<SchematicId>() else { return not_found() };
     let stored = match site.factory.schematics.ask(GetSchematic { id }).await {
         Ok(stored) => stored,

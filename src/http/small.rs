@@ -17,7 +17,12 @@ pub enum Caching {
 }
 
 /// Answers with `body`. The entity tag is made from it, so a client that has it gets `304`.
-pub fn respond(request: &HttpRequest, content_type: &'static str, body: Vec<u8>, caching: Caching) -> HttpResponse {
+pub fn respond(
+    request: &HttpRequest,
+    content_type: &'static str,
+    body: Vec<u8>,
+    caching: Caching,
+) -> HttpResponse {
     let etag = format!("\"{}\"", &Digest::of(&body).hex()[..32]);
     let delivery = decide(request.headers(), false, &etag, body.len() as u64);
     let mut response = match delivery {

@@ -13,7 +13,7 @@ mod values;
 
 pub use check::{Checked, check};
 pub use legacy::translate_arguments;
-pub use load::{LoadError, Source, load};
+pub use load::{Source, load};
 pub use print::{Format, print};
 pub use values::{Duration, Size};
 

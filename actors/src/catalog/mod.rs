@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use factory_domain::TalosVersion;
-use factory_domain::catalog::{ExtensionCatalog, InvalidCatalog, InvalidTalosctl, OverlayCatalog, SourceRegistry, Talosctl};
+use factory_domain::catalog::{
+    ExtensionCatalog, InvalidCatalog, InvalidTalosctl, OverlayCatalog, SourceRegistry, Talosctl,
+};
 use factory_domain::ports::{BlobStore, Clock, ReleaseSource, Repository, SourceError, StoreError};
 use factory_domain::version::{Availability, availability};
 

@@ -76,10 +76,12 @@ impl State {
         let what = format!("reading the extensions of {version}");
         this.extensions.join(version.clone(), &what, move || async move {
             let repository = state.options.components.extensions.clone();
-            let (texts, is_fresh) = state.texts(&repository, &of, &["image-digests", "descriptions.yaml"]).await?;
+            let (texts, is_fresh) =
+                state.texts(&repository, &of, &["image-digests", "descriptions.yaml"]).await?;
             let text = |name: &str| texts.get(name).map(|text| text.as_bytes());
-            let list = ExtensionCatalog::parse(text("image-digests").unwrap_or_default(), text("descriptions.yaml"))
-                .map_err(|source| CatalogError::Invalid { version: of.clone(), source })?;
+            let list =
+                ExtensionCatalog::parse(text("image-digests").unwrap_or_default(), text("descriptions.yaml"))
+                    .map_err(|source| CatalogError::Invalid { version: of.clone(), source })?;
             let list = Arc::new(list);
             state.lists.set_extensions(of, Arc::clone(&list), state.until(is_fresh));
             Ok(list)
@@ -157,23 +159,23 @@ impl State {
         names: &[&str],
     ) -> Result<Texts, CatalogError> {
         let files = self.fetch(repository, version, Selection::TopLevel("")).await?;
-        let wanted: Vec<_> = names.iter().filter_map(|name| Some(((*name).to_owned(), *files.files.get(*name)?))).collect();
+        let wanted: Vec<_> =
+            names.iter().filter_map(|name| Some(((*name).to_owned(), *files.files.get(*name)?))).collect();
         let store = Arc::clone(&self.store);
-        let texts = self
-            .workers
-            .run("reading a catalogue", move || {
-                let mut texts = Texts::new();
-                for (name, file) in wanted {
-                    let mut bytes = vec![0; file.size.min(MAX_FILE + 1) as usize];
-                    store.read_exact_at(&file.digest, 0, &mut bytes).map_err(|error| StoreError::Failed {
-                        what: format!("reading {name}"),
-                        reason: error.to_string(),
-                    })?;
-                    texts.insert(name, String::from_utf8_lossy(&bytes).into_owned());
-                }
-                Ok::<_, StoreError>(texts)
-            })
-            .await??;
+        let texts =
+            self.workers
+                .run("reading a catalogue", move || {
+                    let mut texts = Texts::new();
+                    for (name, file) in wanted {
+                        let mut bytes = vec![0; file.size.min(MAX_FILE + 1) as usize];
+                        store.read_exact_at(&file.digest, 0, &mut bytes).map_err(|error| {
+                            StoreError::Failed { what: format!("reading {name}"), reason: error.to_string() }
+                        })?;
+                        texts.insert(name, String::from_utf8_lossy(&bytes).into_owned());
+                    }
+                    Ok::<_, StoreError>(texts)
+                })
+                .await??;
         Ok(texts)
     }
 
@@ -220,7 +222,8 @@ impl State {
     }
 
     fn memory_key(&self, what: &str, repository: &Repository) -> RecordKey {
-        let subject = format!("{what} {} {} {repository}", self.source.name(), self.options.registry.namespace);
+        let subject =
+            format!("{what} {} {} {repository}", self.source.name(), self.options.registry.namespace);
         RecordKey::new(RecordKind::Memory, &subject)
     }
 }

@@ -1,7 +1,7 @@
 //! Extensions: taken apart and squashed, once for each image and way of packing.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -84,7 +84,8 @@ impl PartKind for Extension {
             tracing::debug!(extension = spec.name, ?note, "left out");
         }
         let mut spool = spool.into_inner().map_err(|error| disk(error.error()))?;
-        let parts = extension::Extension::split(flat.tree, spec.directories).map_err(|error| wrong(&error))?;
+        let parts =
+            extension::Extension::split(flat.tree, spec.directories).map_err(|error| wrong(&error))?;
         let manifest = parts.manifest.read(&mut spool, MAX_MANIFEST).map_err(|error| wrong(&error))?;
         let manifest = Manifest::parse(&manifest).map_err(|error| wrong(&error))?;
 
@@ -96,7 +97,9 @@ impl PartKind for Extension {
                     let known = facts.entry(release.to_owned()).or_default();
                     for file in files {
                         let content = file.content.open(&mut spool).map_err(|error| disk(&error))?;
-                        known.push(ModuleFacts::read(file.path.clone(), content).map_err(|error| wrong(&error))?);
+                        known.push(
+                            ModuleFacts::read(file.path.clone(), content).map_err(|error| wrong(&error))?,
+                        );
                     }
                 }
                 let json = serde_json::to_vec(&facts).map_err(|error| wrong(&error))?;
@@ -144,7 +147,7 @@ fn bundle(
 /// Squashes a tree into a blob. The image is made in scratch space, for its first bytes are known last.
 pub(super) fn squash(
     tree: &FileTree<Span>,
-    spool: &mut Box<dyn ScratchFile>,
+    spool: &mut (impl Read + Seek),
     compressor: Compressor,
     bench: &Bench,
 ) -> Result<BlobRef, PartError> {

@@ -18,11 +18,11 @@ use factory_formats::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::compressed::{Compressed, CompressBlob};
+pub use self::compressed::{CompressBlob, Compressed};
 pub use self::extension::{Extension, ExtensionPart, ExtensionSpec};
 pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
-pub use self::piece::Piece;
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
+pub use self::piece::Piece;
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
 use crate::workers::{Crashed, Workers};
@@ -162,7 +162,10 @@ impl<K: PartKind> Handler<Envelope<BuildPart<K>>> for PartBuilder<K> {
             return envelope.answer(Ok(value));
         }
         let state = Arc::clone(&self.state);
-        let flight = self.state.flights.join(key, &K::label(&spec), move || async move { state.find_or_build(key, spec).await });
+        let flight = self
+            .state
+            .flights
+            .join(key, &K::label(&spec), move || async move { state.find_or_build(key, spec).await });
         envelope.answer_with(ctx, flight);
     }
 }

@@ -1,14 +1,12 @@
 //! Kernel modules: what those of the base system say, and indexes over base and extensions.
 
-use std::io::{BufReader, BufWriter, Cursor, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
 
 use factory_formats::Digest;
-use factory_formats::depmod::{BaseModules, ModuleFacts, Search, write_indexes};
-use factory_formats::extension::SystemDirectories;
-use factory_formats::file_tree::{Attributes, InlineTree, TreePath};
+use factory_formats::depmod::{BaseModules, ModuleFacts, Search, index_layer, write_indexes};
+use factory_formats::extension::{ForeignKernel, SystemDirectories};
 use factory_formats::initramfs::{ROOTFS, copy_file};
 use factory_formats::squashfs::{self, Compressor};
-use factory_domain::ports::ScratchFile;
 use serde::{Deserialize, Serialize};
 
 use super::extension::{ModulesByRelease, squash};
@@ -73,7 +71,8 @@ impl PartKind for Modules {
         let mut image = image.into_inner().map_err(|error| disk(error.error()))?;
         image.seek(SeekFrom::Start(0)).map_err(|error| disk(&error))?;
         let image = squashfs::Reader::open(BufReader::new(image)).map_err(|error| wrong(&error))?;
-        let modules = BaseModules::read(&image, &spec.directories.modules()).map_err(|error| wrong(&error))?;
+        let modules =
+            BaseModules::read(&image, &spec.directories.modules()).map_err(|error| wrong(&error))?;
         let json = serde_json::to_vec(&modules).map_err(|error| wrong(&error))?;
         let blob = keep(&*bench.store, &json)?;
         let part = ModulesPart { release: modules.release, facts: Piece::whole(&blob) };
@@ -141,37 +140,29 @@ impl PartKind for Indexes {
         let mut extensions = Vec::new();
         for (name, facts) in &spec.extensions {
             let facts = facts.read(&*bench.store, MAX_FACTS)?;
-            let by_release: ModulesByRelease = serde_json::from_slice(&facts).map_err(|error| wrong(&error))?;
+            let by_release: ModulesByRelease =
+                serde_json::from_slice(&facts).map_err(|error| wrong(&error))?;
             extensions.push(for_kernel(by_release, name, &base.release)?);
         }
         let slices: Vec<&[ModuleFacts]> = extensions.iter().map(Vec::as_slice).collect();
-        let files = write_indexes(&base, &slices, Search::default()).map_err(|error| wrong(&error))?;
-
-        let place = format!("{}/{}", spec.directories.modules(), base.release);
-        let path = |text: &str| TreePath::clean(text).ok().flatten().ok_or_else(|| wrong(&text));
-        let mut tree = InlineTree::new();
-        for directory in path(&place)?.ancestors().chain([path(&place)?]) {
-            tree.directory(directory, 0o755);
-        }
-        for (name, bytes) in &files {
-            tree.file(path(&format!("{place}/{name}"))?, Attributes::mode(0o644), bytes);
-        }
-        let spool: Vec<u8> = tree.spool().into_inner().to_vec();
-        let mut spool: Box<dyn ScratchFile> = Box::new(Cursor::new(spool));
-        let layer = squash(tree.tree(), &mut spool, spec.compressor, bench)?;
+        let files = write_indexes(&base, &slices, Search::Updates).map_err(|error| wrong(&error))?;
+        let tree =
+            index_layer(&spec.directories.modules(), &base.release, &files).map_err(|error| wrong(&error))?;
+        let layer = squash(tree.tree(), &mut tree.spool(), spec.compressor, bench)?;
         let part = IndexesPart { release: base.release, layer: Piece::whole(&layer) };
         Ok(Built { value: part, blobs: vec![layer] })
     }
 }
 
 /// The modules of an extension for the kernel of the base system.
-fn for_kernel(mut modules: ModulesByRelease, name: &str, wanted: &str) -> Result<Vec<ModuleFacts>, PartError> {
+fn for_kernel(
+    mut modules: ModulesByRelease,
+    name: &str,
+    wanted: &str,
+) -> Result<Vec<ModuleFacts>, PartError> {
     modules.remove(wanted).ok_or_else(|| {
-        let found: Vec<_> = modules.keys().map(String::as_str).collect();
-        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
-        PartError::input(
-            format!("extension {name}"),
-            format!("it has modules for kernel {found}, this Talos version runs kernel {wanted}"),
-        )
+        let found = modules.into_keys().collect();
+        let error = ForeignKernel { extension: name.to_owned(), found, wanted: wanted.to_owned() };
+        PartError::input(format!("extension {name}"), error)
     })
 }

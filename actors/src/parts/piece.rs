@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 
 use factory_domain::ports::{BlobKind, BlobRef, BlobStore, BlobWriter, StoreError};
-use factory_formats::layout::{BlobRange, Layout, LayoutBuilder};
 use factory_formats::Digest;
+use factory_formats::layout::{BlobRange, Layout, LayoutBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::PartError;

@@ -34,7 +34,8 @@ impl State {
         }));
         let parts: CompressedBlobs = parts.await?.into_iter().collect();
         let store = Arc::clone(&self.store);
-        let packed = self.workers.run("packing an asset", move || encode(&layout, codec, &options, &parts, &*store));
+        let packed =
+            self.workers.run("packing an asset", move || encode(&layout, codec, &options, &parts, &*store));
         packed.await?.map_err(|error| PlanError::unmakable("the packed file", error))
     }
 }

@@ -49,14 +49,20 @@ impl State {
     pub(super) async fn gather(&self, recipe: &Recipe) -> Result<Gathered, PlanError> {
         let files = self.release_files(recipe).await?;
         let extensions = self.extensions(recipe).await?;
-        let with_modules: Vec<_> =
-            extensions.values().filter_map(|part| Some((part.manifest.metadata.name.clone(), part.modules?))).collect();
+        let with_modules: Vec<_> = extensions
+            .values()
+            .filter_map(|part| Some((part.manifest.metadata.name.clone(), part.modules?)))
+            .collect();
         let indexes = match files.get(&ReleaseFile::Initramfs) {
             Some(initramfs) if !with_modules.is_empty() => {
                 let name = format!("{} {}", recipe.version.tag(), recipe.arch);
                 let directories = directories(&recipe.version);
-                let spec =
-                    ModulesSpec { name: name.clone(), initramfs: initramfs.digest, size: initramfs.size, directories };
+                let spec = ModulesSpec {
+                    name: name.clone(),
+                    initramfs: initramfs.digest,
+                    size: initramfs.size,
+                    directories,
+                };
                 let base = self.peers.modules.ask(BuildPart { spec }).await?;
                 let spec = IndexesSpec {
                     name,
@@ -87,7 +93,9 @@ impl State {
         let find = |file: ReleaseFile| {
             let path = file.path(recipe.arch);
             let found = release.files.get(&path).copied();
-            found.map(|found| (file, found)).ok_or(PlanError::NoReleaseFile { version: recipe.version.tag(), path })
+            found
+                .map(|found| (file, found))
+                .ok_or(PlanError::NoReleaseFile { version: recipe.version.tag(), path })
         };
         recipe.release_files.iter().map(|file| find(*file)).collect()
     }
@@ -103,7 +111,11 @@ impl State {
         Ok(parts.await?.into_iter().collect())
     }
 
-    async fn extension(&self, recipe: &Recipe, reference: &ExtensionRef) -> Result<Arc<ExtensionPart>, PlanError> {
+    async fn extension(
+        &self,
+        recipe: &Recipe,
+        reference: &ExtensionRef,
+    ) -> Result<Arc<ExtensionPart>, PlanError> {
         let image = self.image(&reference.repository, Reference::Digest(reference.digest))?;
         let layers = self.peers.sources.ask(FetchLayers { image, arch: recipe.arch }).await?;
         let spec = ExtensionSpec {

@@ -5,13 +5,16 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use factory_domain::extension::{
-    Edition, EntryKind, GeneratedExtension, Layer, Metadata, SchematicInfo, embedded_config, layers_yaml, schematic,
+    Edition, EntryKind, GeneratedExtension, Layer, Metadata, SchematicInfo, embedded_config, layers_yaml,
+    schematic,
 };
 use factory_domain::profile::ExtensionInput;
 use factory_domain::recipe::{Recipe, ReleaseFile};
 use factory_formats::Layout;
 use factory_formats::decompress::Compression;
-use factory_formats::encode::{Codec, CompressedBlobs, EncodeError, EncodeOptions, XzCheck, encode, zstd_stored};
+use factory_formats::encode::{
+    Codec, CompressedBlobs, EncodeError, EncodeOptions, XzCheck, encode, zstd_stored,
+};
 use factory_formats::extension::Microcode;
 use factory_formats::file_tree::{Attributes, FileTree, InlineTree, TreePath};
 use factory_formats::initramfs::{Ingredients, MODULES_DEP, base_compression, layer_name};
@@ -42,12 +45,16 @@ impl State {
                 (ExtensionInput::Official(_), Some(part)) => {
                     microcode.intel.extend(part.microcode.intel.iter().map(Piece::layout));
                     microcode.amd.extend(part.microcode.amd.iter().map(Piece::layout));
-                    let files = part.firmware.clone().try_map(|_, piece| Ok::<_, PlanError>(piece.layout()))?;
+                    let files =
+                        part.firmware.clone().try_map(|_, piece| Ok::<_, PlanError>(piece.layout()))?;
                     firmware.overlay(files);
                     (part.layer.layout(), part.manifest.metadata.clone())
                 }
                 (ExtensionInput::Official(reference), None) => {
-                    return Err(PlanError::unmakable(WHAT, format!("{} was not gathered", reference.repository)));
+                    return Err(PlanError::unmakable(
+                        WHAT,
+                        format!("{} was not gathered", reference.repository),
+                    ));
                 }
                 (ExtensionInput::Schematic { with_text, .. }, _) => {
                     let text = String::from_utf8_lossy(&stored.canonical);

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use factory_domain::Arch;
 use factory_domain::meta::records;
 use factory_domain::recipe::{
-    DataPartitions, DiskEncoding, DiskLayout, DiskRecipe, EspRecipe, IsoKind, IsoRecipe, OutputRecipe, RandomSeed,
-    Recipe, ReleaseFile, UkiRecipe,
+    DataPartitions, DiskEncoding, DiskLayout, DiskRecipe, EspRecipe, IsoKind, IsoRecipe, OutputRecipe,
+    RandomSeed, Recipe, ReleaseFile, UkiRecipe,
 };
 use factory_formats::disk::{self, Bootloader, DiskOptions, DiskParts, PartitionSizes, StatePartitions};
 use factory_formats::esp::Machine;
@@ -29,7 +29,9 @@ pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
     match output {
         OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
         OutputRecipe::Iso(iso) if iso.kind != IsoKind::Uefi => Err(PlanError::NotYet("media with GRUB")),
-        OutputRecipe::Disk(disk) if disk.layout != DiskLayout::SdBoot => Err(PlanError::NotYet("media with GRUB")),
+        OutputRecipe::Disk(disk) if disk.layout != DiskLayout::SdBoot => {
+            Err(PlanError::NotYet("media with GRUB"))
+        }
         OutputRecipe::Disk(disk) if disk.encoding != DiskEncoding::Raw => {
             Err(PlanError::NotYet("disk formats other than raw"))
         }
@@ -41,14 +43,20 @@ impl Gathered {
     /// A file of the release.
     pub(super) fn file(&self, file: ReleaseFile) -> Result<Layout, PlanError> {
         let found = self.files.get(&file);
-        let found = found.ok_or_else(|| PlanError::unmakable("the asset", format!("{} was not gathered", file.name())))?;
+        let found = found
+            .ok_or_else(|| PlanError::unmakable("the asset", format!("{} was not gathered", file.name())))?;
         Ok(Layout::from_blob(found.digest, found.size))
     }
 }
 
 impl State {
     /// The asset without its compression. Runs on a worker thread.
-    pub(super) fn assemble(&self, recipe: &Recipe, gathered: Gathered, stored: &Stored) -> Result<Layout, PlanError> {
+    pub(super) fn assemble(
+        &self,
+        recipe: &Recipe,
+        gathered: Gathered,
+        stored: &Stored,
+    ) -> Result<Layout, PlanError> {
         if let OutputRecipe::Kernel = recipe.output {
             return gathered.file(ReleaseFile::Kernel);
         }
@@ -123,7 +131,12 @@ fn esp_files(recipe: &EspRecipe, gathered: &Gathered, uki: &PePlan) -> Result<Ve
     Ok(files)
 }
 
-fn iso_image(recipe: &Recipe, iso: &IsoRecipe, gathered: &Gathered, uki: PePlan) -> Result<Layout, PlanError> {
+fn iso_image(
+    recipe: &Recipe,
+    iso: &IsoRecipe,
+    gathered: &Gathered,
+    uki: PePlan,
+) -> Result<Layout, PlanError> {
     let Some(esp) = &iso.esp else { return Err(PlanError::NotYet("media with GRUB")) };
     let medium = Media::Uefi { esp: esp_files(esp, gathered, &uki)? };
     let options = MediaOptions {
@@ -137,7 +150,12 @@ fn iso_image(recipe: &Recipe, iso: &IsoRecipe, gathered: &Gathered, uki: PePlan)
     Ok(image.layout)
 }
 
-fn disk_image(recipe: &Recipe, disk: &DiskRecipe, gathered: &Gathered, uki: PePlan) -> Result<Layout, PlanError> {
+fn disk_image(
+    recipe: &Recipe,
+    disk: &DiskRecipe,
+    gathered: &Gathered,
+    uki: PePlan,
+) -> Result<Layout, PlanError> {
     const WHAT: &str = "the disk image";
     let Some(esp) = &disk.esp else { return Err(PlanError::NotYet("media with GRUB")) };
     let fault = |error: &dyn std::fmt::Display| PlanError::unmakable(WHAT, error);
@@ -153,7 +171,7 @@ fn disk_image(recipe: &Recipe, disk: &DiskRecipe, gathered: &Gathered, uki: PePl
             Arch::Arm64 => Machine::Aa64,
         },
         bootloader: Bootloader::SystemdBoot,
-        sizes: PartitionSizes { esp: sizes.uki_efi, boot: sizes.grub_boot },
+        sizes: PartitionSizes { esp: sizes.uki_efi, boot: sizes.boot },
         state: match disk.data_partitions {
             DataPartitions::Absent => StatePartitions::Absent,
             DataPartitions::Unformatted => StatePartitions::Empty,

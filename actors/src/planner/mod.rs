@@ -148,9 +148,10 @@ impl Handler<Envelope<PlanAsset>> for AssetPlanner {
             return envelope.answer(Ok(planned));
         }
         let state = Arc::clone(&self.state);
-        let flight = self.state.flights.join(want.clone(), "planning an asset", move || async move {
-            state.plan_and_hold(&want).await
-        });
+        let flight = self
+            .state
+            .flights
+            .join(want.clone(), "planning an asset", move || async move { state.plan_and_hold(&want).await });
         envelope.answer_with(ctx, flight);
     }
 }
@@ -249,7 +250,10 @@ impl State {
         media::check_makable(&recipe.output)?;
         let gathered = self.gather(recipe).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
-        let layout = self.workers.run("planning an asset", move || state.assemble(&work, gathered, &schematic)).await??;
+        let layout = self
+            .workers
+            .run("planning an asset", move || state.assemble(&work, gathered, &schematic))
+            .await??;
         match &recipe.output {
             OutputRecipe::Disk(disk) => self.pack(layout, disk.compression, &recipe.inner_file_name).await,
             _ => Ok(layout),

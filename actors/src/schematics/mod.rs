@@ -9,8 +9,8 @@ use bytes::Bytes;
 use factory_domain::ports::{Clock, SchematicStore as Port, StoreError};
 use factory_domain::schematic::{Schematic, SchematicId};
 
-use self::memory::{Memory, Seen};
 pub use self::memory::Limits;
+use self::memory::{Memory, Seen};
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
 use crate::workers::{Crashed, Workers};

@@ -34,7 +34,8 @@ const MAX_CONFIGURATION: u64 = 4 << 20;
 const MAX_LAYERS: usize = 256;
 
 fn is_index(manifest: &RawManifest) -> bool {
-    manifest.media_type.ends_with("image.index.v1+json") || manifest.media_type.ends_with("manifest.list.v2+json")
+    manifest.media_type.ends_with("image.index.v1+json")
+        || manifest.media_type.ends_with("manifest.list.v2+json")
 }
 
 impl State {
@@ -49,7 +50,8 @@ impl State {
             |reason: String| FetchError::Unusable { image: format!("{repository}@{digest}"), reason };
         let root = self.source.fetch_manifest(repository, &Reference::Digest(digest)).await?;
         let manifest = if is_index(&root) {
-            let index: Index = serde_json::from_slice(&root.bytes).map_err(|error| unusable(error.to_string()))?;
+            let index: Index =
+                serde_json::from_slice(&root.bytes).map_err(|error| unusable(error.to_string()))?;
             let child = index
                 .manifests
                 .iter()
@@ -74,7 +76,11 @@ impl State {
         Ok(manifest.layers)
     }
 
-    async fn configured_arch(&self, repository: &Repository, config: &Descriptor) -> Result<String, FetchError> {
+    async fn configured_arch(
+        &self,
+        repository: &Repository,
+        config: &Descriptor,
+    ) -> Result<String, FetchError> {
         if config.size > MAX_CONFIGURATION {
             let reason = format!("its configuration has {} bytes", config.size);
             return Err(FetchError::Unusable { image: repository.to_string(), reason });

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
 use factory_domain::Arch;
-use factory_domain::ports::{BlobStore, Clock, Reference, ReleaseSource, Repository, SourceError, StoreError};
+use factory_domain::ports::{
+    BlobStore, Clock, Reference, ReleaseSource, Repository, SourceError, StoreError,
+};
 use factory_formats::Digest;
 
-pub(crate) use self::unpack::StoredLayers;
 pub use self::record::{SourceFile, SourceFiles, SourceLayer, SourceLayers};
+pub(crate) use self::unpack::StoredLayers;
 use crate::ask::{Ask, AskError, Envelope};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
@@ -210,7 +212,8 @@ impl Handler<Envelope<FetchFiles>> for SourceFetcher {
     fn handle(&mut self, envelope: Envelope<FetchFiles>, ctx: &mut Context<Self>) {
         let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
         let what = format!("fetching {}", want.image);
-        let flight = self.state.files.join(want.clone(), &what, move || async move { state.files(&want).await });
+        let flight =
+            self.state.files.join(want.clone(), &what, move || async move { state.files(&want).await });
         envelope.answer_with(ctx, flight);
     }
 }
@@ -221,7 +224,8 @@ impl Handler<Envelope<FetchLayers>> for SourceFetcher {
     fn handle(&mut self, envelope: Envelope<FetchLayers>, ctx: &mut Context<Self>) {
         let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
         let what = format!("fetching {}", want.image);
-        let flight = self.state.layers.join(want.clone(), &what, move || async move { state.layers(&want).await });
+        let flight =
+            self.state.layers.join(want.clone(), &what, move || async move { state.layers(&want).await });
         envelope.answer_with(ctx, flight);
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use factory_domain::Arch;
-use factory_domain::ports::{
-    BlobKind, BlobRef, BlobWriter, Descriptor, Repository, SourceError, StoreError,
-};
+use factory_domain::ports::{BlobKind, BlobRef, BlobWriter, Descriptor, Repository, SourceError, StoreError};
 use factory_formats::Digest;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
@@ -31,13 +29,21 @@ impl State {
             // Images share layers: whoever wants one that is on its way waits for it.
             let (state, repository) = (Arc::clone(self), repository.clone());
             let what = format!("fetching {repository}@{}", layer.digest);
-            self.blobs.join(layer.digest, &what, move || async move { state.pull_blob(&repository, &layer).await })
+            self.blobs.join(
+                layer.digest,
+                &what,
+                move || async move { state.pull_blob(&repository, &layer).await },
+            )
         }))
         .await
     }
 
     /// One blob.
-    pub(super) async fn pull_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<BlobRef, FetchError> {
+    pub(super) async fn pull_blob(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+    ) -> Result<BlobRef, FetchError> {
         if let Ok(lease) = self.store.lease(&[blob.digest])
             && let Some(info) = self.store.stat(&blob.digest)?
         {
@@ -107,7 +113,10 @@ impl State {
     }
 }
 
-fn write_all(mut writer: Box<dyn BlobWriter>, mut pieces: mpsc::Receiver<Bytes>) -> Result<Box<dyn BlobWriter>, StoreError> {
+fn write_all(
+    mut writer: Box<dyn BlobWriter>,
+    mut pieces: mpsc::Receiver<Bytes>,
+) -> Result<Box<dyn BlobWriter>, StoreError> {
     while let Some(piece) = pieces.blocking_recv() {
         writer.write_all(&piece).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => StoreError::Full { reason: error.to_string() },

@@ -59,7 +59,12 @@ impl SourceLayers {
     }
 }
 
-pub(super) fn files_key(repository: &Repository, digest: &Digest, arch: Arch, selection: Selection) -> RecordKey {
+pub(super) fn files_key(
+    repository: &Repository,
+    digest: &Digest,
+    arch: Arch,
+    selection: Selection,
+) -> RecordKey {
     let subject = format!("source-files/v1 {repository}@{digest} {arch} {}", selection.subject());
     RecordKey::new(RecordKind::Source, &subject)
 }
@@ -69,7 +74,10 @@ pub(super) fn layers_key(repository: &Repository, digest: &Digest, arch: Arch) -
 }
 
 /// What a record says. One that cannot be read is as good as none: it is written anew.
-pub(super) fn load<T: DeserializeOwned>(store: &dyn BlobStore, key: &RecordKey) -> Result<Option<T>, StoreError> {
+pub(super) fn load<T: DeserializeOwned>(
+    store: &dyn BlobStore,
+    key: &RecordKey,
+) -> Result<Option<T>, StoreError> {
     let record = store.record(key)?;
     Ok(record.and_then(|record| {
         let read = serde_json::from_str(&record.value);

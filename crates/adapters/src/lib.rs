@@ -6,5 +6,6 @@ mod documents;
 pub mod keys;
 pub mod oci_layout;
 pub mod registry;
+pub mod scratch;
 pub mod store;
 pub mod testing;

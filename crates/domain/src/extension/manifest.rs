@@ -1,7 +1,7 @@
 //! `manifest.yaml` of an extension.
 
-use serde::{Deserialize, Serialize};
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use super::constraint::{Constraint, InvalidConstraint};
 use crate::goyaml::{self, Decoder, Error, Field, Limits, Mapping, NodeId, UnknownKeys, Value, emit};

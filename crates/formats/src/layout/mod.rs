@@ -103,6 +103,20 @@ impl Layout {
         builder.build()
     }
 
+    /// Bytes that the layout itself holds in memory.
+    pub fn inline_len(&self) -> usize {
+        let extents = self.extents.iter().map(|extent| match extent {
+            Extent::Bytes(bytes) => bytes.len(),
+            Extent::Run(run) => match run.source() {
+                RunSource::Repeat(pattern) => pattern.len(),
+                RunSource::Counter { .. } => 0,
+                RunSource::Framed { inner, .. } => inner.inline_len(),
+            },
+            Extent::Zero(_) | Extent::Blob(_) => 0,
+        });
+        extents.sum::<usize>() + size_of_val(&*self.extents) + size_of_val(&*self.ends)
+    }
+
     /// Every blob that reading this layout may touch, sorted, each once.
     pub fn blobs(&self) -> Vec<Digest> {
         let mut out = Vec::new();

@@ -1,0 +1,175 @@
+//! The whole graph: who is started, in which order, and what the front door gets to hold.
+
+use std::sync::Arc;
+
+use actix::ArbiterHandle;
+use factory_domain::catalog::SourceRegistry;
+use factory_domain::ports::{
+    BlobStore, Clock, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch, SignatureCheck,
+    StoreError,
+};
+use factory_formats::Layout;
+
+use crate::catalog::{self, VersionCatalog};
+use crate::keeper::Keeper;
+use crate::parts::{Compressed, Extension, Indexes, Kernel, Modules, PartBuilder, PartKind};
+use crate::planner::{self, AssetPlanner, Peers};
+use crate::schematics::{self, SchematicStore};
+use crate::sources::{self, SourceFetcher};
+use crate::stream::{Buffers, LayoutStream};
+use crate::verifier::SignatureVerifier;
+use crate::workers::Workers;
+
+/// The world as the actors need it.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where release images come from.
+    pub source: Arc<dyn ReleaseSource>,
+    /// Whether they may be trusted.
+    pub check: Arc<dyn SignatureCheck>,
+    /// Where sources and parts live.
+    pub store: Arc<dyn BlobStore>,
+    /// Where schematics live.
+    pub schematics: Arc<dyn SchematicPort>,
+    /// Room for builds.
+    pub scratch: Arc<dyn Scratch>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What can be chosen about the graph.
+#[derive(Clone, Debug)]
+pub struct FactoryOptions {
+    /// Questions that one actor may have before it says "busy".
+    pub pending: usize,
+    /// Schematics in memory.
+    pub schematics: schematics::Limits,
+    /// How sources are fetched.
+    pub sources: sources::Options,
+    /// Versions and their lists.
+    pub catalog: catalog::Options,
+    /// Address of the factory as configured.
+    pub external_url: String,
+}
+
+/// The running graph. Cheap to clone.
+#[derive(Clone)]
+pub struct Factory {
+    /// Schematics.
+    pub schematics: Arc<Keeper<SchematicStore>>,
+    /// Versions and their lists.
+    pub catalog: Arc<Keeper<VersionCatalog>>,
+    /// Assets.
+    pub planner: Arc<Keeper<AssetPlanner>>,
+    /// Where images are pulled from.
+    pub registry: SourceRegistry,
+    store: Arc<dyn BlobStore>,
+    workers: Workers,
+    buffers: Buffers,
+}
+
+impl Factory {
+    /// Starts all actors on `arbiter`; their blocking work runs on `workers`.
+    pub fn start(arbiter: &ArbiterHandle, workers: Workers, ports: Ports, options: FactoryOptions) -> Self {
+        let pending = options.pending;
+        let on = || arbiter.clone();
+
+        let state = SchematicStore::state(
+            ports.schematics,
+            Arc::clone(&ports.clock),
+            options.schematics,
+            workers.clone(),
+        );
+        let schematics =
+            Keeper::start("schematics", on(), pending, move || SchematicStore::with(state.clone()));
+
+        let state = SignatureVerifier::state(ports.check, workers.clone());
+        let verifier =
+            Keeper::start("verifier", on(), pending, move || SignatureVerifier::with(state.clone()));
+
+        let state = SourceFetcher::state(
+            Arc::clone(&ports.source),
+            Arc::clone(&ports.store),
+            verifier,
+            Arc::clone(&ports.clock),
+            workers.clone(),
+            options.sources,
+        );
+        let sources =
+            Keeper::start("sources", on(), pending, move || SourceFetcher::with(Arc::clone(&state)));
+
+        let registry = options.catalog.registry.clone();
+        let components = options.catalog.components.clone();
+        let state = VersionCatalog::state(
+            ports.source,
+            Arc::clone(&sources),
+            Arc::clone(&ports.store),
+            ports.clock,
+            workers.clone(),
+            options.catalog,
+        );
+        let catalog =
+            Keeper::start("catalog", on(), pending, move || VersionCatalog::with(Arc::clone(&state)));
+
+        let bench = Bench { store: &ports.store, scratch: &ports.scratch, workers: &workers, pending };
+        let peers = Peers {
+            schematics: Arc::clone(&schematics),
+            catalog: Arc::clone(&catalog),
+            sources,
+            extensions: bench.builder::<Extension>(on()),
+            modules: bench.builder::<Modules>(on()),
+            indexes: bench.builder::<Indexes>(on()),
+            kernels: bench.builder::<Kernel>(on()),
+            compressed: bench.builder::<Compressed>(on()),
+        };
+        let external_url = options.external_url;
+        let planning = planner::Options { registry: registry.clone(), components, external_url };
+        let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
+        let planner = Keeper::start("planner", on(), pending, move || AssetPlanner::with(Arc::clone(&state)));
+
+        Self {
+            schematics,
+            catalog,
+            planner,
+            registry,
+            store: ports.store,
+            workers,
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// Keeps the blobs of a layout in the store.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when one is not there any more.
+    pub fn hold(&self, layout: &Layout) -> Result<Lease, StoreError> {
+        self.store.lease(&layout.blobs())
+    }
+
+    /// Streams the bytes `start..end` of a layout whose blobs are held by `lease`.
+    pub fn stream(&self, layout: &Layout, start: u64, end: u64, lease: Lease) -> LayoutStream {
+        let (store, workers) = (Arc::clone(&self.store), self.workers.clone());
+        LayoutStream::new(layout, start, end, store, lease, workers, self.buffers.clone())
+    }
+
+    /// How much the store holds.
+    pub fn usage(&self) -> factory_domain::ports::StoreUsage {
+        self.store.usage()
+    }
+}
+
+/// What all part builders share.
+struct Bench<'a> {
+    store: &'a Arc<dyn BlobStore>,
+    scratch: &'a Arc<dyn Scratch>,
+    workers: &'a Workers,
+    pending: usize,
+}
+
+impl Bench<'_> {
+    fn builder<K: PartKind>(&self, arbiter: ArbiterHandle) -> Arc<Keeper<PartBuilder<K>>> {
+        let state =
+            PartBuilder::<K>::state(Arc::clone(self.store), Arc::clone(self.scratch), self.workers.clone());
+        Keeper::start(K::NAME, arbiter, self.pending, move || PartBuilder::with(Arc::clone(&state)))
+    }
+}

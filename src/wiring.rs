@@ -1,0 +1,193 @@
+//! The only place that knows both adapters and actors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use factory_actors::catalog::Components;
+use factory_actors::workers::Workers;
+use factory_actors::{Factory, FactoryOptions, Ports};
+use factory_actors::{catalog, schematics, sources};
+use factory_adapters::clock::SystemClock;
+use factory_adapters::cosign::{AnyOf, CosignCheck, HashAlgorithm, PublicKey, Unchecked};
+use factory_adapters::keys::LocalKey;
+use factory_adapters::oci_layout::OciLayouts;
+use factory_adapters::registry::{HostOptions, Limits, Password, RegistryOptions, RegistrySource};
+use factory_adapters::scratch::ScratchDirectory;
+use factory_adapters::store::{EmbeddedStore, StoreOptions};
+use factory_domain::TalosVersion;
+use factory_domain::catalog::SourceRegistry;
+use factory_domain::ports::{ReleaseSource, Repository, SignatureCheck, Signer};
+
+use crate::settings::{Checked, Settings};
+
+/// What is running behind the front door.
+pub struct Wired {
+    /// The actors.
+    pub factory: Factory,
+    /// The factory's key.
+    pub signer: Arc<dyn Signer>,
+}
+
+/// Marks a source that is a directory.
+const OCI_LAYOUT: &str = "oci-layout:";
+
+/// Bytes of schematics kept in memory.
+const SCHEMATIC_MEMORY: usize = 64 << 20;
+
+/// Name of the generated signing key below the store's path.
+const SIGNING_KEY: &str = "signing.key";
+
+/// Opens the store, the source and the keys, and starts the actors on the current arbiter.
+///
+/// # Errors
+/// One line that says which setting leads to what.
+pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
+    let clock = Arc::new(SystemClock);
+    let path = &checked.store_path;
+    std::fs::create_dir_all(path).map_err(|error| format!("store.path {}: {error}", path.display()))?;
+    let options = StoreOptions { budget_bytes: settings.store.max_bytes.0, ..StoreOptions::default() };
+    let store = Arc::new(EmbeddedStore::open(path, options).map_err(|error| error.to_string())?);
+    let scratch = path.join("scratch");
+    std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
+
+    let source = source(settings)?;
+    let check = check(settings, &source)?;
+    let signer = signing_key(settings, path.join(SIGNING_KEY))?;
+    let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
+    let ports = Ports {
+        source,
+        check,
+        schematics: Arc::clone(&store) as _,
+        store,
+        scratch: Arc::new(ScratchDirectory::new(scratch)),
+        clock,
+    };
+    let arbiter = actix_rt::Arbiter::current();
+    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings)?);
+    Ok(Wired { factory, signer })
+}
+
+fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
+    let core = &settings.artifacts.core;
+    if let Some(directory) = core.registry.strip_prefix(OCI_LAYOUT) {
+        let layouts = OciLayouts::open(directory.as_ref());
+        let layouts =
+            layouts.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
+        return Ok(Arc::new(layouts));
+    }
+    let hosts = settings.registries.iter().map(|entry| HostOptions {
+        host: entry.host.clone(),
+        plain_http: entry.plain_http.then_some(true),
+        ca_files: (!entry.ca_file.is_empty()).then(|| PathBuf::from(&entry.ca_file)).into_iter().collect(),
+        skip_verify: entry.skip_verify,
+        username: entry.username.clone(),
+        password: password(&entry.password, &entry.password_file),
+        mirrors: entry.mirrors.clone(),
+    });
+    let defaults = RegistryOptions::default();
+    let options = RegistryOptions {
+        hosts: hosts.collect(),
+        refresh_credentials_every: settings.artifacts.refresh_interval.0,
+        limits: Limits { parallel: settings.registry.jobs, ..defaults.limits },
+        user_agent: format!("image-factory/{}", env!("CARGO_PKG_VERSION")),
+        ..RegistryOptions::default()
+    };
+    let registry = RegistrySource::new(&core.registry, core.insecure, &options);
+    let registry = registry.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
+    Ok(Arc::new(registry))
+}
+
+fn password(value: &str, file: &str) -> Option<Password> {
+    if !file.is_empty() {
+        return Some(Password::File(PathBuf::from(file)));
+    }
+    let variable = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let value = match variable {
+        Some(name) => std::env::var(name).unwrap_or_default(),
+        None => value.to_owned(),
+    };
+    (!value.is_empty()).then_some(Password::Value(value))
+}
+
+fn check(settings: &Settings, source: &Arc<dyn ReleaseSource>) -> Result<Arc<dyn SignatureCheck>, String> {
+    let wanted = &settings.container_signature;
+    if wanted.disabled {
+        tracing::warn!("containerSignature.disabled is set: every source image is accepted");
+        return Ok(Arc::new(Unchecked));
+    }
+    let mut checks: Vec<Arc<dyn SignatureCheck>> = Vec::new();
+    if !wanted.public_key_file.is_empty() {
+        let at = |error: &dyn std::fmt::Display| {
+            format!("containerSignature.publicKeyFile {}: {error}", wanted.public_key_file)
+        };
+        let pem = std::fs::read_to_string(&wanted.public_key_file).map_err(|error| at(&error))?;
+        let algorithm: HashAlgorithm = wanted
+            .public_key_hash_algo
+            .parse()
+            .map_err(|error| format!("containerSignature.publicKeyHashAlgo: {error}"))?;
+        let key = PublicKey::from_pem(&pem, algorithm).map_err(|error| at(&error))?;
+        checks.push(Arc::new(CosignCheck::new(Arc::clone(source), key)));
+    }
+    if !wanted.subject_reg_exp.is_empty() {
+        tracing::warn!(
+            "keyless signatures (containerSignature.subjectRegExp) cannot be verified in this version: \
+             only images signed with containerSignature.publicKeyFile are accepted"
+        );
+    }
+    Ok(Arc::new(AnyOf::new(checks)))
+}
+
+fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer>, String> {
+    let given = &settings.cache.signing_key_path;
+    let loaded = match given.as_str() {
+        "" => LocalKey::load_or_create(&generated),
+        path => LocalKey::load(path.as_ref()),
+    };
+    let (key, warning) = loaded.map_err(|error| error.to_string())?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    Ok(Arc::new(key))
+}
+
+fn factory_options(settings: &Settings) -> Result<FactoryOptions, String> {
+    let version =
+        |key: &str, text: &str| TalosVersion::parse(text).map_err(|error| format!("{key}: {error}"));
+    let repository = |key: &str, text: &str| {
+        text.parse::<Repository>().map_err(|error| format!("artifacts.core.components.{key}: {error}"))
+    };
+    let (core, components) = (&settings.artifacts.core, &settings.artifacts.core.components);
+    let broken = settings.build.broken_talos_versions.iter();
+    let broken =
+        broken.map(|text| version("build.brokenTalosVersions", text)).collect::<Result<Vec<_>, _>>()?;
+    let recheck = settings.artifacts.talos_version_recheck_interval.0;
+    // A directory has no host that clients could be shown; references then carry the reference's own.
+    let host = match core.registry.strip_prefix(OCI_LAYOUT) {
+        Some(_) => "ghcr.io".to_owned(),
+        None => core.registry.clone(),
+    };
+    Ok(FactoryOptions {
+        pending: settings.http.max_pending_requests,
+        schematics: schematics::Limits {
+            entries: usize::try_from(settings.cache.schematic.capacity).unwrap_or(usize::MAX),
+            bytes: SCHEMATIC_MEMORY,
+            negative_ttl: settings.cache.schematic.negative_ttl.0,
+        },
+        sources: sources::Options { recheck, ..sources::Options::default() },
+        catalog: catalog::Options {
+            min_version: version("build.minTalosVersion", &settings.build.min_talos_version)?,
+            broken,
+            recheck,
+            registry: SourceRegistry { host, namespace: core.namespace.clone() },
+            components: Components {
+                imager: repository("imager", &components.imager)?,
+                extensions: repository("extensionManifest", &components.extension_manifest)?,
+                overlays: repository("overlayManifest", &components.overlay_manifest)?,
+                talosctl: repository("talosctl", &components.talosctl)?,
+                installer_base: repository("installerBase", &components.installer_base)?,
+                installer: repository("installer", &components.installer)?,
+            },
+        },
+        external_url: settings.http.external_url.clone(),
+    })
+}
