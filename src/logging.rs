@@ -11,7 +11,7 @@ use crate::settings::Log;
 /// # Errors
 /// When the level is none.
 pub fn start(log: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.level)
+    let filter = EnvFilter::try_new(format!("backhand=warn,{}", log.level))
         .map_err(|_| format!("log.level is {:?}: use error, warn, info, debug or trace", log.level))?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

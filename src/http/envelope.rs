@@ -31,7 +31,7 @@ pub fn request_id_of(request: &HttpRequest) -> String {
 }
 
 /// The middleware. Wants [`Origins`] as application data.
-pub async fn wrap<B: MessageBody>(
+pub async fn wrap<B: MessageBody + Unpin + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<Reported<EitherBody<B>>>, Error> {

@@ -1,12 +1,12 @@
 //! META values as a kernel argument (`23-meta.md` §6).
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::{Compression, GzBuilder, read::GzDecoder};
+use flate2::read::GzDecoder;
 
-use super::STORE_ROOM;
+use super::{STORE_ROOM, gzip};
 use crate::asset::quoted;
 use crate::schematic::MetaValue;
 use crate::version::Quirks;
@@ -54,21 +54,8 @@ pub fn argument(values: &[MetaValue], quirks: Quirks) -> Option<(&'static str, S
 pub fn encode(values: &[MetaValue], may_compress: bool) -> String {
     let parts: Vec<String> = values.iter().map(|v| format!("{:#x}={}", v.key, v.value)).collect();
     let text = parts.join(";").into_bytes();
-    if may_compress && text.len() > COMPRESS_ABOVE {
-        STANDARD.encode(gzip(&text))
-    } else {
-        STANDARD.encode(text)
-    }
-}
-
-/// One member without name and time, so that equal values give equal bytes.
-fn gzip(text: &[u8]) -> Vec<u8> {
-    /// "Unknown", RFC 1952, 2.3.
-    const NO_SYSTEM: u8 = 255;
-    let mut encoder =
-        GzBuilder::new().mtime(0).operating_system(NO_SYSTEM).write(Vec::new(), Compression::best());
-    // Writing to a vector does not fail; without the result the text goes as it is.
-    encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_else(|_| text.to_vec())
+    let packed = if may_compress && text.len() > COMPRESS_ABOVE { gzip::member(&text) } else { None };
+    STANDARD.encode(packed.unwrap_or(text))
 }
 
 /// Reads an encoded word as a node does.
@@ -149,9 +136,17 @@ mod tests {
 
     #[test]
     fn the_compressed_form_has_a_fixed_header() {
-        let bytes = gzip(&[b'x'; 300]);
+        let bytes = gzip::member(&[b'x'; 300]).unwrap();
         assert_eq!(bytes[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
-        assert_eq!(bytes, gzip(&[b'x'; 300]));
+        assert_eq!(bytes, gzip::member(&[b'x'; 300]).unwrap());
+    }
+
+    /// Words that the reference gave for these values.
+    #[test]
+    fn compressed_words_equal_the_references() {
+        let word = encode(&[value(10, &"foobar".repeat(256)), value(11, &"baz".repeat(256))], true);
+        let wanted = "H4sIAAAAAAAC/zKoSLRNy89PSiwaJUfJUXKUHCVHGmltUJFkm5RYNYpG0YhFgAAAAP//YXrxKgkJAAA=";
+        assert_eq!(word, wanted);
     }
 
     #[test]
@@ -176,11 +171,11 @@ mod tests {
         for text in ["256=x", "=x", "-1=x", "0x=x", "0xg=x", "09=x", "+1=x", "10=a;b=c", "é=x", "foo"] {
             assert!(decode(&STANDARD.encode(text)).is_err(), "{text}");
         }
-        let mut broken = gzip(&[b'x'; 300]);
+        let mut broken = gzip::member(&[b'x'; 300]).unwrap();
         broken.truncate(15);
         assert!(matches!(decode(&STANDARD.encode(broken)), Err(MetaArgumentError::Gzip(_))));
         assert!(decode("a").is_err());
-        let bomb = gzip(&vec![b'x'; MAX_TEXT as usize + 1]);
+        let bomb = gzip::member(&vec![b'x'; MAX_TEXT as usize + 1]).unwrap();
         assert!(matches!(decode(&STANDARD.encode(bomb)), Err(MetaArgumentError::TooLong)));
     }
 

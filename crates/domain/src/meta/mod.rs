@@ -5,6 +5,7 @@
 
 mod check;
 mod env;
+mod gzip;
 
 pub use check::{MetaRefusal, RECORD_HEADER, STORE_ROOM, check_argument, check_values, reserved};
 pub use env::{MetaArgumentError, argument, decode, encode};
