@@ -4,14 +4,17 @@
 //! extents, most of which point into immutable blobs. Nothing here opens a file, looks at a clock or
 //! talks to a network; blob contents come through [`ReadBlob`].
 
+pub mod authenticode;
 pub mod calendar;
 pub mod canvas;
+pub mod certificate;
 pub mod checksum;
 pub mod cpio;
 pub mod decompress;
 pub mod depmod;
 pub mod digest;
 pub mod disk;
+pub mod efi_signatures;
 pub mod encode;
 pub mod esp;
 pub mod extension;
@@ -30,8 +33,10 @@ pub mod oci_layers;
 #[cfg(test)]
 mod oracle;
 pub mod pe;
+pub mod pem;
 mod record;
 pub mod sector;
+pub mod signed_data;
 pub mod squashfs;
 pub mod testing;
 pub mod tree;
