@@ -1,6 +1,6 @@
 //! The files of an EFI system partition.
 
-use factory_domain::recipe::{EspRecipe, RandomSeed, ReleaseFile};
+use factory_domain::recipe::{EspRecipe, RandomSeed, Recipe, ReleaseFile};
 use factory_formats::Layout;
 use factory_formats::fat::FatFile;
 use factory_formats::pe::PePlan;
@@ -8,8 +8,8 @@ use factory_formats::pe::PePlan;
 use crate::planner::PlanError;
 use crate::planner::gather::Gathered;
 
-/// Files of an EFI system partition with systemd-boot.
-pub(super) fn esp_files(
+/// systemd-boot, its configuration and a UKI.
+pub(super) fn systemd_boot(
     recipe: &EspRecipe,
     gathered: &Gathered,
     uki: &PePlan,
@@ -26,4 +26,14 @@ pub(super) fn esp_files(
         files.push(seed);
     }
     Ok(files)
+}
+
+/// GRUB, which has everything else in another place.
+pub(super) fn grub(
+    recipe: &Recipe,
+    path: Option<&str>,
+    gathered: &Gathered,
+) -> Result<Vec<FatFile>, PlanError> {
+    let image = gathered.grub_efi(recipe)?;
+    Ok(path.zip(image).map(|(path, image)| FatFile::new(path, image)).into_iter().collect())
 }

@@ -5,12 +5,10 @@ mod esp;
 mod iso;
 mod uki;
 
-use factory_domain::recipe::{DiskEncoding, DiskLayout, IsoKind, OutputRecipe, Recipe, ReleaseFile};
+use factory_domain::recipe::{DiskEncoding, OutputRecipe, Recipe, ReleaseFile};
 use factory_formats::Layout;
-use factory_formats::uki::PayloadAlign;
 
-use self::disk::disk_image;
-use self::iso::iso_image;
+use self::iso::payload_align;
 use super::gather::Gathered;
 use super::{PlanError, State};
 use crate::schematics::Stored;
@@ -19,10 +17,6 @@ use crate::schematics::Stored;
 pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
     match output {
         OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
-        OutputRecipe::Iso(iso) if iso.kind != IsoKind::Uefi => Err(PlanError::NotYet("media with GRUB")),
-        OutputRecipe::Disk(disk) if disk.layout != DiskLayout::SdBoot => {
-            Err(PlanError::NotYet("media with GRUB"))
-        }
         OutputRecipe::Disk(disk) if disk.encoding != DiskEncoding::Raw => {
             Err(PlanError::NotYet("disk formats other than raw"))
         }
@@ -52,15 +46,19 @@ impl State {
             return gathered.file(ReleaseFile::Kernel);
         }
         let initramfs = self.initramfs(recipe, &gathered, stored)?;
-        let uki = |align| match &recipe.uki {
-            Some(uki) => self.uki(uki, &gathered, initramfs.clone(), align),
-            None => Err(PlanError::unmakable("the UKI", "the recipe has none")),
-        };
+        let uki = recipe
+            .uki
+            .as_ref()
+            .map(|uki| self.uki(uki, &gathered, initramfs.clone(), payload_align(&recipe.output)));
+        let uki = uki.transpose()?;
         match &recipe.output {
             OutputRecipe::Initramfs => Ok(initramfs),
-            OutputRecipe::Uki => Ok(uki(PayloadAlign::File)?.layout),
-            OutputRecipe::Iso(iso) => iso_image(recipe, iso, &gathered, uki(PayloadAlign::File)?),
-            OutputRecipe::Disk(disk) => disk_image(recipe, disk, &gathered, uki(PayloadAlign::File)?),
+            OutputRecipe::Uki => match uki {
+                Some(uki) => Ok(uki.layout),
+                None => Err(PlanError::unmakable("the UKI", "the recipe has none")),
+            },
+            OutputRecipe::Iso(iso) => self.iso_image(recipe, iso, &gathered, initramfs, uki),
+            OutputRecipe::Disk(disk) => self.disk_image(recipe, disk, &gathered, initramfs, uki),
             OutputRecipe::Kernel | OutputRecipe::Cmdline(_) | OutputRecipe::Installer(_) => {
                 Err(PlanError::NotYet("installer images"))
             }
