@@ -10,6 +10,7 @@ mod keys;
 mod release;
 mod schematics;
 mod scratch;
+mod secure_boot;
 mod signatures;
 
 pub use blobs::{
@@ -25,4 +26,5 @@ pub use release::{
 };
 pub use schematics::SchematicStore;
 pub use scratch::{Scratch, ScratchFile};
+pub use secure_boot::{RsaSigner, SecureBootKeys, SignatureHash, UnfitKeys};
 pub use signatures::{SignatureCheck, Verified, VerifyError};
