@@ -17,8 +17,9 @@ use factory_adapters::scratch::ScratchDirectory;
 use factory_adapters::store::{EmbeddedStore, StoreOptions};
 use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
-use factory_domain::ports::{ReleaseSource, Repository, SignatureCheck, Signer};
+use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, SignatureCheck, Signer};
 
+use crate::secure_boot;
 use crate::settings::{Checked, Settings};
 
 /// What is running behind the front door.
@@ -27,6 +28,8 @@ pub struct Wired {
     pub factory: Factory,
     /// The factory's key.
     pub signer: Arc<dyn Signer>,
+    /// The keys that sign boot files. None when Secure Boot is off.
+    pub secure_boot: Option<Arc<SecureBootKeys>>,
 }
 
 /// Marks a source that is a directory.
@@ -54,6 +57,7 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     let source = source(settings)?;
     let check = check(settings, &source)?;
     let signer = signing_key(settings, path.join(SIGNING_KEY))?;
+    let secure_boot = secure_boot::load(&settings.secure_boot)?;
     let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
     let ports = Ports {
         source,
@@ -62,11 +66,12 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
+        secure_boot: secure_boot.clone(),
         clock,
     };
     let arbiter = actix_rt::Arbiter::current();
     let factory = Factory::start(&arbiter, workers, ports, factory_options(settings)?);
-    Ok(Wired { factory, signer })
+    Ok(Wired { factory, signer, secure_boot })
 }
 
 fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {

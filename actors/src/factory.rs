@@ -6,7 +6,7 @@ use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
     BlobStore, Clock, GrubImages, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch,
-    SignatureCheck, StoreError,
+    SecureBootKeys, SignatureCheck, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
@@ -15,8 +15,8 @@ use crate::ask::AskError;
 use crate::catalog::{self, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
-    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
-    PartError, PartKind,
+    Bench, BuildPart, Compressed, Enrollments, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules,
+    PartBuilder, PartError, PartKind, SignedPrograms, SignedUkis,
 };
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::schematics::{self, SchematicStore};
@@ -40,6 +40,8 @@ pub struct Ports {
     pub scratch: Arc<dyn Scratch>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// The keys that sign boot files. None when Secure Boot is off.
+    pub secure_boot: Option<Arc<SecureBootKeys>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -138,9 +140,18 @@ impl Factory {
             kernels: builders.builder::<Kernel>(on()),
             compressed: builders.builder::<Compressed>(on()),
             hashes: Arc::clone(&hashes),
+            signed_programs: builders.builder::<SignedPrograms>(on()),
+            signed_ukis: builders.builder::<SignedUkis>(on()),
+            enrollments: builders.builder::<Enrollments>(on()),
         };
         let external_url = options.external_url;
-        let planning = planner::Options { registry: registry.clone(), components, external_url, grub_tool };
+        let planning = planner::Options {
+            registry: registry.clone(),
+            components,
+            external_url,
+            grub_tool,
+            secure_boot: ports.secure_boot,
+        };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
         let planner = Keeper::start("planner", on(), pending, move || AssetPlanner::with(Arc::clone(&state)));
 

@@ -60,6 +60,7 @@ pub fn check(
     if !["text", "json"].contains(&settings.log.format.as_str()) {
         faults.push(format!("log.format is {:?}: use \"text\" or \"json\"", settings.log.format));
     }
+    settings.secure_boot.check(&mut faults);
     for entry in &settings.registries {
         if entry.host.is_empty() {
             faults.push("registries: an entry has no host".to_owned());

@@ -10,13 +10,14 @@ mod hashes;
 mod kernel;
 mod modules;
 mod piece;
+mod signed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{
-    BlobRef, BlobStore, GrubError, GrubImages, Record, RecordKey, RecordKind, Scratch, StoreError,
+    BlobRef, BlobStore, GrubError, GrubImages, KeyError, Record, RecordKey, RecordKind, Scratch, StoreError,
 };
 use factory_formats::Digest;
 use serde::Serialize;
@@ -29,6 +30,10 @@ pub use self::hashes::{HashPart, HashSpec, Hashes};
 pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
 pub use self::piece::Piece;
+pub use self::signed::{
+    Encoded, EnrollmentFiles, EnrollmentSpec, Enrollments, ProgramSignature, ProgramSpec, SignedPrograms,
+    SignedUkis, UkiSignature, UkiSpec,
+};
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
 use crate::workers::{Crashed, Workers};
@@ -51,6 +56,9 @@ pub enum PartError {
     /// The store failed, or a source was evicted meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A signature is needed and cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The build ended in a panic.
     #[error(transparent)]
     Crashed(#[from] Crashed),

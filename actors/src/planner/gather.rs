@@ -14,6 +14,7 @@ use factory_formats::squashfs::Compressor;
 use futures_util::future::try_join_all;
 use semver::Version;
 
+use super::secure_boot::SignedBoot;
 use super::{PlanError, State};
 use crate::parts::{
     BuildPart, ExtensionPart, ExtensionSpec, GrubPart, IndexesPart, IndexesSpec, KernelFacts, KernelSpec,
@@ -31,6 +32,8 @@ pub(super) struct Gathered {
     pub indexes: Option<Arc<IndexesPart>>,
     /// GRUB's images.
     pub grub: BTreeMap<GrubCore, Arc<GrubPart>>,
+    /// Boot files with signatures, once they are made; only for Secure Boot.
+    pub signed: Option<SignedBoot>,
     /// What the kernel says of itself; only when a UKI is made.
     pub kernel: Option<Arc<KernelFacts>>,
 }
@@ -86,7 +89,7 @@ impl State {
             _ => None,
         };
         let grub = self.grub(recipe).await?;
-        Ok(Gathered { files, extensions, indexes, grub, kernel })
+        Ok(Gathered { files, extensions, indexes, grub, signed: None, kernel })
     }
 
     async fn release_files(&self, recipe: &Recipe) -> Result<BTreeMap<ReleaseFile, SourceFile>, PlanError> {

@@ -10,6 +10,7 @@ mod grub;
 mod initramfs;
 mod media;
 mod recent;
+mod secure_boot;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use actix::{Actor, Context, Handler};
 use factory_domain::TalosVersion;
 use factory_domain::asset::AssetPath;
 use factory_domain::catalog::SourceRegistry;
-use factory_domain::ports::{BlobStore, Lease};
+use factory_domain::ports::{BlobStore, Lease, SecureBootKeys};
 use factory_domain::profile::{
     Compression, EnhanceInputs, ExtensionInput, Ignored, Lookups, SecureBootService, check_request, enhance,
     ignored,
@@ -33,7 +34,10 @@ use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Grub, Hashes, Indexes, Kernel, Modules, PartBuilder};
+use crate::parts::{
+    Compressed, Enrollments, Extension, Grub, Hashes, Indexes, Kernel, Modules, PartBuilder, SignedPrograms,
+    SignedUkis,
+};
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
 use crate::workers::Workers;
@@ -100,6 +104,12 @@ pub struct Peers {
     pub compressed: Arc<Keeper<PartBuilder<Compressed>>>,
     /// Builder of digests of layouts.
     pub hashes: Arc<Keeper<PartBuilder<Hashes>>>,
+    /// Builder of signatures of programs.
+    pub signed_programs: Arc<Keeper<PartBuilder<SignedPrograms>>>,
+    /// Builder of signatures of UKIs.
+    pub signed_ukis: Arc<Keeper<PartBuilder<SignedUkis>>>,
+    /// Builder of enrollment files.
+    pub enrollments: Arc<Keeper<PartBuilder<Enrollments>>>,
 }
 
 /// What does not change between assets.
@@ -112,6 +122,8 @@ pub struct Options {
     pub external_url: String,
     /// Name and version of the maker of GRUB's images.
     pub grub_tool: String,
+    /// The keys that sign boot files. None when Secure Boot is off.
+    pub secure_boot: Option<Arc<SecureBootKeys>>,
 }
 
 /// What survives a restart of the actor.
@@ -229,7 +241,10 @@ impl State {
         };
         let inputs = EnhanceInputs {
             schematic_id: stored.id,
-            secure_boot: SecureBootService::Disabled,
+            secure_boot: match self.options.secure_boot {
+                Some(_) => SecureBootService::Enabled,
+                None => SecureBootService::Disabled,
+            },
             extensions: &extensions,
             overlays: &overlays,
             overlay_profile: None,
@@ -255,7 +270,7 @@ impl State {
             return Ok(Layout::from_bytes(line.clone().into_bytes()));
         }
         media::check_makable(&recipe.output)?;
-        let gathered = self.gather(recipe).await?;
+        let gathered = self.sign(recipe, self.gather(recipe).await?, stored).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
         let layout = self
             .workers
