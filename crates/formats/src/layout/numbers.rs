@@ -44,6 +44,13 @@ impl Numbers {
         Self { first: self.first.wrapping_add(self.step.wrapping_mul(count)), ..self }
     }
 
+    /// The bytes of the first `count` numbers. For short tables.
+    pub fn to_bytes(self, count: u64) -> Vec<u8> {
+        let mut bytes = vec![0; (count * self.form.width()) as usize];
+        self.read(0, &mut bytes);
+        bytes
+    }
+
     /// Fills `buf` with the bytes from `at` on.
     pub(super) fn read(self, at: u64, buf: &mut [u8]) {
         match self.form {
