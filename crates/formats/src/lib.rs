@@ -30,11 +30,13 @@ mod occupied;
 pub mod oci_layers;
 #[cfg(test)]
 mod oracle;
+pub mod ova;
 pub mod pe;
 pub mod qcow2;
 mod record;
 pub mod sector;
 pub mod squashfs;
+pub mod tar;
 pub mod testing;
 pub mod tree;
 pub mod uki;
