@@ -4,8 +4,8 @@ use bytes::Bytes;
 use factory_domain::Arch;
 use factory_domain::meta::records;
 use factory_domain::recipe::{
-    DataPartitions, DiskEncoding, DiskLayout, DiskRecipe, EspRecipe, IsoKind, IsoRecipe, OutputRecipe,
-    RandomSeed, Recipe, ReleaseFile, UkiRecipe,
+    DataPartitions, DiskLayout, DiskRecipe, EspRecipe, IsoKind, IsoRecipe, OutputRecipe, RandomSeed, Recipe,
+    ReleaseFile, UkiRecipe,
 };
 use factory_formats::disk::{self, Bootloader, DiskOptions, DiskParts, PartitionSizes, StatePartitions};
 use factory_formats::esp::Machine;
@@ -32,9 +32,6 @@ pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
         OutputRecipe::Disk(disk) if disk.layout != DiskLayout::SdBoot => {
             Err(PlanError::NotYet("media with GRUB"))
         }
-        OutputRecipe::Disk(disk) if disk.encoding != DiskEncoding::Raw => {
-            Err(PlanError::NotYet("disk formats other than raw"))
-        }
         _ => Ok(()),
     }
 }
@@ -50,7 +47,7 @@ impl Gathered {
 }
 
 impl State {
-    /// The asset without its compression. Runs on a worker thread.
+    /// The asset without its compression, a disk without its format. Runs on a worker thread.
     pub(super) fn assemble(
         &self,
         recipe: &Recipe,
