@@ -26,6 +26,7 @@ pub mod iso;
 pub mod kernel;
 pub mod layout;
 pub mod meta_partition;
+pub mod oci_image;
 pub mod oci_layers;
 #[cfg(test)]
 mod oracle;
@@ -33,6 +34,7 @@ pub mod pe;
 mod record;
 pub mod sector;
 pub mod squashfs;
+pub mod tar_layer;
 pub mod testing;
 pub mod tree;
 pub mod uki;
