@@ -9,10 +9,15 @@ use factory_domain::ports::{
     StoreError,
 };
 use factory_formats::Layout;
+use factory_formats::hash::HashFunction;
 
+use crate::ask::AskError;
 use crate::catalog::{self, VersionCatalog};
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Indexes, Kernel, Modules, PartBuilder, PartKind};
+use crate::parts::{
+    BuildPart, Compressed, Extension, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder, PartError,
+    PartKind,
+};
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::schematics::{self, SchematicStore};
 use crate::sources::{self, SourceFetcher};
@@ -61,6 +66,8 @@ pub struct Factory {
     pub catalog: Arc<Keeper<VersionCatalog>>,
     /// Assets.
     pub planner: Arc<Keeper<AssetPlanner>>,
+    /// Digests of layouts.
+    hashes: Arc<Keeper<PartBuilder<Hashes>>>,
     /// Where images are pulled from.
     pub registry: SourceRegistry,
     store: Arc<dyn BlobStore>,
@@ -112,6 +119,7 @@ impl Factory {
             Keeper::start("catalog", on(), pending, move || VersionCatalog::with(Arc::clone(&state)));
 
         let bench = Bench { store: &ports.store, scratch: &ports.scratch, workers: &workers, pending };
+        let hashes = bench.builder::<Hashes>(on());
         let peers = Peers {
             schematics: Arc::clone(&schematics),
             catalog: Arc::clone(&catalog),
@@ -121,6 +129,7 @@ impl Factory {
             indexes: bench.builder::<Indexes>(on()),
             kernels: bench.builder::<Kernel>(on()),
             compressed: bench.builder::<Compressed>(on()),
+            hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
         let planning = planner::Options { registry: registry.clone(), components, external_url };
@@ -131,6 +140,7 @@ impl Factory {
             schematics,
             catalog,
             planner,
+            hashes,
             registry,
             store: ports.store,
             workers,
@@ -150,6 +160,21 @@ impl Factory {
     pub fn stream(&self, layout: &Layout, start: u64, end: u64, lease: Lease) -> LayoutStream {
         let (store, workers) = (Arc::clone(&self.store), self.workers.clone());
         LayoutStream::new(layout, start, end, store, lease, workers, self.buffers.clone())
+    }
+
+    /// The digest of a layout whose blobs are held by somebody, as lower-case hex digits. Computed by one pass,
+    /// then remembered.
+    ///
+    /// # Errors
+    /// [`PartError`] when a blob is gone or the store fails.
+    pub async fn hash(
+        &self,
+        name: &str,
+        layout: &Layout,
+        function: HashFunction,
+    ) -> Result<String, AskError<PartError>> {
+        let spec = HashSpec { name: name.to_owned(), layout: layout.clone(), function };
+        Ok(self.hashes.ask(BuildPart { spec }).await?.hex.clone())
     }
 
     /// How much the store holds.

@@ -5,6 +5,7 @@
 
 mod compressed;
 mod extension;
+mod hashes;
 mod kernel;
 mod modules;
 mod piece;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::compressed::{CompressBlob, Compressed};
 pub use self::extension::{Extension, ExtensionPart, ExtensionSpec};
+pub use self::hashes::{HashPart, HashSpec, Hashes};
 pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
 pub use self::piece::Piece;

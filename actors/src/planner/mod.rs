@@ -32,7 +32,7 @@ use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Indexes, Kernel, Modules, PartBuilder};
+use crate::parts::{Compressed, Extension, Hashes, Indexes, Kernel, Modules, PartBuilder};
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
 use crate::workers::Workers;
@@ -95,6 +95,8 @@ pub struct Peers {
     pub kernels: Arc<Keeper<PartBuilder<Kernel>>>,
     /// Builder of compressed blobs.
     pub compressed: Arc<Keeper<PartBuilder<Compressed>>>,
+    /// Builder of digests of layouts.
+    pub hashes: Arc<Keeper<PartBuilder<Hashes>>>,
 }
 
 /// What does not change between assets.
