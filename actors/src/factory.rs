@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch, SignatureCheck,
+    BlobStore, Clock, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch, SignatureCheck, Signer,
     StoreError,
 };
 use factory_formats::Layout;
@@ -19,6 +19,7 @@ use crate::parts::{
     PartKind,
 };
 use crate::planner::{self, AssetPlanner, Peers};
+use crate::publisher::{self, InstallerPublisher};
 use crate::schematics::{self, SchematicStore};
 use crate::sources::{self, SourceFetcher};
 use crate::stream::{Buffers, LayoutStream};
@@ -38,6 +39,8 @@ pub struct Ports {
     pub schematics: Arc<dyn SchematicPort>,
     /// Room for builds.
     pub scratch: Arc<dyn Scratch>,
+    /// The factory's key.
+    pub signer: Arc<dyn Signer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -55,6 +58,8 @@ pub struct FactoryOptions {
     pub catalog: catalog::Options,
     /// Address of the factory as configured.
     pub external_url: String,
+    /// Host of that address, with its port if any.
+    pub external_host: String,
 }
 
 /// The running graph. Cheap to clone.
@@ -66,6 +71,8 @@ pub struct Factory {
     pub catalog: Arc<Keeper<VersionCatalog>>,
     /// Assets.
     pub planner: Arc<Keeper<AssetPlanner>>,
+    /// Installers in the registry.
+    pub publisher: Arc<Keeper<InstallerPublisher>>,
     /// Digests of layouts.
     hashes: Arc<Keeper<PartBuilder<Hashes>>>,
     /// Where images are pulled from.
@@ -132,14 +139,31 @@ impl Factory {
             hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
-        let planning = planner::Options { registry: registry.clone(), components, external_url };
+        let external_host = options.external_host;
+        let planning = planner::Options {
+            registry: registry.clone(),
+            components,
+            external_url,
+            external_host: external_host.clone(),
+        };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
         let planner = Keeper::start("planner", on(), pending, move || AssetPlanner::with(Arc::clone(&state)));
+
+        let peers = publisher::Peers {
+            schematics: Arc::clone(&schematics),
+            catalog: Arc::clone(&catalog),
+            planner: Arc::clone(&planner),
+        };
+        let (store, work) = (Arc::clone(&ports.store), workers.clone());
+        let state = InstallerPublisher::state(peers, store, work, ports.signer, external_host);
+        let publisher =
+            Keeper::start("publisher", on(), pending, move || InstallerPublisher::with(Arc::clone(&state)));
 
         Self {
             schematics,
             catalog,
             planner,
+            publisher,
             hashes,
             registry,
             store: ports.store,

@@ -129,7 +129,7 @@ impl State {
         Ok(part)
     }
 
-    fn image(
+    pub(super) fn image(
         &self,
         repository: &factory_domain::ports::Repository,
         reference: Reference,

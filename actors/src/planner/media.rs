@@ -27,7 +27,6 @@ const MAX_STUB: u64 = 16 << 20;
 /// Refuses what this version cannot make, before anything is fetched.
 pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
     match output {
-        OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
         OutputRecipe::Iso(iso) if iso.kind != IsoKind::Uefi => Err(PlanError::NotYet("media with GRUB")),
         OutputRecipe::Disk(disk) if disk.layout != DiskLayout::SdBoot => {
             Err(PlanError::NotYet("media with GRUB"))
@@ -71,12 +70,12 @@ impl State {
             OutputRecipe::Iso(iso) => iso_image(recipe, iso, &gathered, uki(PayloadAlign::File)?),
             OutputRecipe::Disk(disk) => disk_image(recipe, disk, &gathered, uki(PayloadAlign::File)?),
             OutputRecipe::Kernel | OutputRecipe::Cmdline(_) | OutputRecipe::Installer(_) => {
-                Err(PlanError::NotYet("installer images"))
+                Err(PlanError::unmakable("the asset", "it is made elsewhere"))
             }
         }
     }
 
-    fn uki(
+    pub(super) fn uki(
         &self,
         recipe: &UkiRecipe,
         gathered: &Gathered,

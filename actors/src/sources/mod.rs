@@ -3,6 +3,7 @@
 //! What a release image holds is recorded under the digest of its index, so a restart, a second asker or an
 //! unreachable registry costs nothing. Nothing of an image is fetched before its signature was accepted.
 
+mod base;
 mod image;
 mod pull;
 mod record;
@@ -19,6 +20,7 @@ use factory_domain::ports::{
 };
 use factory_formats::Digest;
 
+pub use self::base::{BaseLayer, FetchBase, SourceBase};
 pub use self::record::{SourceFile, SourceFiles, SourceLayer, SourceLayers};
 pub(crate) use self::unpack::StoredLayers;
 use crate::ask::{Ask, AskError, Envelope};
@@ -163,6 +165,7 @@ pub struct State {
     options: Options,
     files: Flights<FetchFiles, Arc<SourceFiles>, FetchError>,
     layers: Flights<FetchLayers, Arc<SourceLayers>, FetchError>,
+    bases: Flights<FetchBase, Arc<SourceBase>, FetchError>,
     blobs: Flights<Digest, factory_domain::ports::BlobRef, FetchError>,
     tags: Flights<ImageRef, Digest, FetchError>,
 }
@@ -190,6 +193,7 @@ impl SourceFetcher {
             options,
             files: Flights::new(workers.clone()),
             layers: Flights::new(workers.clone()),
+            bases: Flights::new(workers.clone()),
             blobs: Flights::new(workers.clone()),
             tags: Flights::new(workers.clone()),
             workers,
@@ -226,6 +230,18 @@ impl Handler<Envelope<FetchLayers>> for SourceFetcher {
         let what = format!("fetching {}", want.image);
         let flight =
             self.state.layers.join(want.clone(), &what, move || async move { state.layers(&want).await });
+        envelope.answer_with(ctx, flight);
+    }
+}
+
+impl Handler<Envelope<FetchBase>> for SourceFetcher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<FetchBase>, ctx: &mut Context<Self>) {
+        let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
+        let what = format!("fetching {}", want.image);
+        let flight =
+            self.state.bases.join(want.clone(), &what, move || async move { state.base(&want).await });
         envelope.answer_with(ctx, flight);
     }
 }

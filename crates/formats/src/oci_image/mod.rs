@@ -13,7 +13,7 @@ mod signature;
 pub use base::{BaseConfig, InvalidBase};
 pub use docker::docker_archive;
 pub use image::{Image, ImageOptions, Layer, LayerType, UnknownLayerType, index};
-pub use referrers::{Referrer, empty_config, referrers, sigstore_referrer};
+pub use referrers::{Referrer, Subject, empty_config, referrers, sigstore_referrer};
 pub use signature::{
     SIGN_PREDICATE, SignatureImage, pre_authentication_encoding, sign_statement, signature_image,
     sigstore_bundle, simple_signing,

@@ -3,6 +3,7 @@
 
 use super::image::rfc3339;
 use super::{Annotations, Descriptor, Document, Index, Manifest, NO_ANNOTATIONS, SCHEMA_VERSION, media_type};
+use crate::Digest;
 
 /// The configuration of artifacts that have none.
 pub fn empty_config() -> Document {
@@ -20,9 +21,20 @@ pub struct Referrer {
     pub annotations: Annotations,
 }
 
+/// What an artifact refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// What it is: a manifest or an index.
+    pub media_type: &'static str,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
 /// An artifact that holds a Sigstore bundle about `subject`. `predicate` says what the bundle claims; `created`
 /// is in seconds since 1970.
-pub fn sigstore_referrer(subject: &Document, bundle: &Document, predicate: &str, created: u64) -> Referrer {
+pub fn sigstore_referrer(subject: Subject, bundle: &Document, predicate: &str, created: u64) -> Referrer {
     let annotations: Annotations = [
         ("org.opencontainers.image.created", rfc3339(created)),
         ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
@@ -37,7 +49,7 @@ pub fn sigstore_referrer(subject: &Document, bundle: &Document, predicate: &str,
         config: Descriptor { artifact_type: Some(media_type::BUNDLE), ..empty_config().descriptor() },
         layers: vec![bundle.descriptor()],
         annotations: &annotations,
-        subject: Some(subject.descriptor()),
+        subject: Some(Descriptor::new(subject.media_type, subject.digest, subject.size)),
         artifact_type: Some(media_type::BUNDLE),
     };
     let manifest = Document::json(media_type::MANIFEST, &manifest);
