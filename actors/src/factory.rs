@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch, SignatureCheck, Signer,
-    StoreError,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch,
+    SignatureCheck, Signer, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
@@ -15,8 +15,8 @@ use crate::ask::AskError;
 use crate::catalog::{self, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
-    BuildPart, Compressed, Extension, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder, PartError,
-    PartKind,
+    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
+    PartError, PartKind,
 };
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::publisher::{self, InstallerPublisher};
@@ -41,6 +41,8 @@ pub struct Ports {
     pub scratch: Arc<dyn Scratch>,
     /// The factory's key.
     pub signer: Arc<dyn Signer>,
+    /// The maker of GRUB's images.
+    pub grub: Arc<dyn GrubImages>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -125,17 +127,23 @@ impl Factory {
         let catalog =
             Keeper::start("catalog", on(), pending, move || VersionCatalog::with(Arc::clone(&state)));
 
-        let bench = Bench { store: &ports.store, scratch: &ports.scratch, workers: &workers, pending };
-        let hashes = bench.builder::<Hashes>(on());
+        let grub_tool = ports.grub.tool().unwrap_or_else(|error| {
+            tracing::warn!(%error, "assets with GRUB cannot be made");
+            String::new()
+        });
+        let bench = Bench { store: Arc::clone(&ports.store), scratch: ports.scratch, grub: ports.grub };
+        let builders = Builders { bench, workers: &workers, pending };
+        let hashes = builders.builder::<Hashes>(on());
         let peers = Peers {
             schematics: Arc::clone(&schematics),
             catalog: Arc::clone(&catalog),
             sources,
-            extensions: bench.builder::<Extension>(on()),
-            modules: bench.builder::<Modules>(on()),
-            indexes: bench.builder::<Indexes>(on()),
-            kernels: bench.builder::<Kernel>(on()),
-            compressed: bench.builder::<Compressed>(on()),
+            extensions: builders.builder::<Extension>(on()),
+            modules: builders.builder::<Modules>(on()),
+            indexes: builders.builder::<Indexes>(on()),
+            grub: builders.builder::<Grub>(on()),
+            kernels: builders.builder::<Kernel>(on()),
+            compressed: builders.builder::<Compressed>(on()),
             hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
@@ -144,6 +152,7 @@ impl Factory {
             registry: registry.clone(),
             components,
             external_url,
+            grub_tool,
             external_host: external_host.clone(),
         };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
@@ -208,17 +217,15 @@ impl Factory {
 }
 
 /// What all part builders share.
-struct Bench<'a> {
-    store: &'a Arc<dyn BlobStore>,
-    scratch: &'a Arc<dyn Scratch>,
+struct Builders<'a> {
+    bench: Bench,
     workers: &'a Workers,
     pending: usize,
 }
 
-impl Bench<'_> {
+impl Builders<'_> {
     fn builder<K: PartKind>(&self, arbiter: ArbiterHandle) -> Arc<Keeper<PartBuilder<K>>> {
-        let state =
-            PartBuilder::<K>::state(Arc::clone(self.store), Arc::clone(self.scratch), self.workers.clone());
+        let state = PartBuilder::<K>::state(self.bench.clone(), self.workers.clone());
         Keeper::start(K::NAME, arbiter, self.pending, move || PartBuilder::with(Arc::clone(&state)))
     }
 }

@@ -3,9 +3,11 @@
 //! Planning reads hardly any payload: what an asset needs of it was made into sources and parts before. So a
 //! schematic never seen before costs some milliseconds, and everything that can be refused is refused here.
 
+mod convert;
 mod encode;
 mod error;
 mod gather;
+mod grub;
 mod initramfs;
 mod installer;
 mod media;
@@ -35,7 +37,7 @@ use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Hashes, Indexes, Kernel, Modules, PartBuilder};
+use crate::parts::{Compressed, Extension, Grub, Hashes, Indexes, Kernel, Modules, PartBuilder};
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
 use crate::workers::Workers;
@@ -98,6 +100,8 @@ pub struct Peers {
     pub indexes: Arc<Keeper<PartBuilder<Indexes>>>,
     /// Builder of facts about kernels.
     pub kernels: Arc<Keeper<PartBuilder<Kernel>>>,
+    /// Builder of GRUB's images.
+    pub grub: Arc<Keeper<PartBuilder<Grub>>>,
     /// Builder of compressed blobs.
     pub compressed: Arc<Keeper<PartBuilder<Compressed>>>,
     /// Builder of digests of layouts.
@@ -114,6 +118,8 @@ pub struct Options {
     pub external_url: String,
     /// Host of that address, with its port if any: where installer images are pulled from.
     pub external_host: String,
+    /// Name and version of the maker of GRUB's images.
+    pub grub_tool: String,
 }
 
 /// What survives a restart of the actor.
@@ -264,7 +270,6 @@ impl State {
         if let OutputRecipe::Cmdline(line) = &recipe.output {
             return Ok(Layout::from_bytes(line.clone().into_bytes()));
         }
-        media::check_makable(&recipe.output)?;
         let gathered = self.gather(recipe).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
         let layout = self
@@ -272,7 +277,10 @@ impl State {
             .run("planning an asset", move || state.assemble(&work, gathered, &schematic))
             .await??;
         match &recipe.output {
-            OutputRecipe::Disk(disk) => self.pack(layout, disk.compression, &recipe.inner_file_name).await,
+            OutputRecipe::Disk(disk) => {
+                let layout = self.convert(layout, disk.encoding, &recipe.inner_file_name).await?;
+                self.pack(layout, disk.compression, &recipe.inner_file_name).await
+            }
             _ => Ok(layout),
         }
     }
@@ -288,7 +296,7 @@ impl State {
             Compression::Xz => Codec::Xz,
             Compression::Zst => Codec::Zstd,
             Compression::Gz => Codec::Gzip,
-            Compression::TarGz => return Err(PlanError::NotYet("tar archives")),
+            Compression::TarGz => return self.archive(&layout).await,
         };
         let options = EncodeOptions { file_name: Some(inner_name.to_owned()), ..EncodeOptions::default() };
         self.encode(layout, codec, options).await

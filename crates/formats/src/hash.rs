@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Sha256, Sha512};
 
 use crate::layout::{Layout, Piece, ReadBlob};
 
@@ -62,6 +62,8 @@ fn digest<H: sha2::Digest>(layout: &Layout, blobs: &dyn ReadBlob) -> io::Result<
 mod tests {
     use super::*;
     use crate::LayoutBuilder;
+    use sha2::Digest as _;
+
     use crate::testing::{MemoryBlobs, noise};
 
     #[test]
