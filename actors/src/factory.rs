@@ -5,14 +5,14 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, SchematicStore as SchematicPort, Scratch,
     SignatureCheck, Signer, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
 
 use crate::ask::AskError;
-use crate::catalog::{self, VersionCatalog};
+use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
     Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
@@ -73,12 +73,15 @@ pub struct Factory {
     pub catalog: Arc<Keeper<VersionCatalog>>,
     /// Assets.
     pub planner: Arc<Keeper<AssetPlanner>>,
+    /// Release images.
+    pub sources: Arc<Keeper<SourceFetcher>>,
     /// Installers in the registry.
     pub publisher: Arc<Keeper<InstallerPublisher>>,
     /// Digests of layouts.
     hashes: Arc<Keeper<PartBuilder<Hashes>>>,
     /// Where images are pulled from.
     pub registry: SourceRegistry,
+    components: Components,
     store: Arc<dyn BlobStore>,
     workers: Workers,
     buffers: Buffers,
@@ -116,6 +119,7 @@ impl Factory {
 
         let registry = options.catalog.registry.clone();
         let components = options.catalog.components.clone();
+        let source_components = components.clone();
         let state = VersionCatalog::state(
             ports.source,
             Arc::clone(&sources),
@@ -137,7 +141,7 @@ impl Factory {
         let peers = Peers {
             schematics: Arc::clone(&schematics),
             catalog: Arc::clone(&catalog),
-            sources,
+            sources: Arc::clone(&sources),
             extensions: builders.builder::<Extension>(on()),
             modules: builders.builder::<Modules>(on()),
             indexes: builders.builder::<Indexes>(on()),
@@ -172,13 +176,21 @@ impl Factory {
             schematics,
             catalog,
             planner,
+            sources,
             publisher,
+            components: source_components,
             hashes,
             registry,
             store: ports.store,
             workers,
             buffers: Buffers::default(),
         }
+    }
+
+    /// The repository of a release image that clients ask for by its usual name; `None` for images that are not
+    /// handed on.
+    pub fn source_repository(&self, name: &str) -> Option<Repository> {
+        self.components.find(name)?.under(&self.registry.namespace).ok()
     }
 
     /// Keeps the blobs of a layout in the store.

@@ -5,6 +5,7 @@
 
 mod base;
 mod image;
+mod proxy;
 mod pull;
 mod record;
 mod tags;
@@ -21,6 +22,9 @@ use factory_domain::ports::{
 use factory_formats::Digest;
 
 pub use self::base::{BaseLayer, FetchBase, SourceBase};
+pub use self::proxy::{
+    ListSourceReferrers, ListSourceTags, PullSourceBlob, ReadSourceManifest, StatSourceBlob,
+};
 pub use self::record::{SourceFile, SourceFiles, SourceLayer, SourceLayers};
 pub(crate) use self::unpack::StoredLayers;
 use crate::ask::{Ask, AskError, Envelope};

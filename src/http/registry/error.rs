@@ -5,6 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use factory_actors::ask::AskError;
 use factory_actors::publisher::PublishError;
 use factory_actors::schematics::SchematicError;
+use factory_actors::sources::FetchError;
+use factory_domain::ports::{SourceError, StoreError};
 use serde::Serialize;
 
 use crate::http::errors::IntoProblem;
@@ -86,6 +88,31 @@ impl RegistryError {
         Self { code: "UNAVAILABLE", problem }
     }
 
+    /// Something of the release that cannot be had; `missing` is told when it does not exist.
+    pub fn of_source(error: AskError<FetchError>, missing: &'static str) -> Self {
+        if let AskError::No(FetchError::Source(SourceError::NotFound { .. })) = &error {
+            return Self::new(StatusCode::NOT_FOUND, missing, error.to_string());
+        }
+        Self::told(error.into_problem())
+    }
+
+    /// The store does not answer.
+    pub fn of_store(error: StoreError) -> Self {
+        Self::told(error.into_problem())
+    }
+
+    /// An error with the code that its status suggests.
+    fn told(problem: Problem) -> Self {
+        let code = match problem.status {
+            StatusCode::BAD_REQUEST => "MANIFEST_INVALID",
+            StatusCode::NOT_FOUND => "MANIFEST_UNKNOWN",
+            StatusCode::NOT_IMPLEMENTED => "UNSUPPORTED",
+            StatusCode::SERVICE_UNAVAILABLE => "UNAVAILABLE",
+            _ => "UNKNOWN",
+        };
+        Self { code, problem }
+    }
+
     pub fn respond(&self, _: &HttpRequest) -> HttpResponse {
         let mut response = HttpResponse::build(self.problem.status);
         if let Some(seconds) = self.problem.retry_after {
@@ -109,14 +136,7 @@ impl From<AskError<PublishError>> for RegistryError {
             AskError::No(PublishError::NoBlob(_)) => Some("BLOB_UNKNOWN"),
             _ => None,
         };
-        let problem = error.into_problem();
-        let code = known.unwrap_or(match problem.status {
-            StatusCode::BAD_REQUEST => "MANIFEST_INVALID",
-            StatusCode::NOT_FOUND => "MANIFEST_UNKNOWN",
-            StatusCode::NOT_IMPLEMENTED => "UNSUPPORTED",
-            StatusCode::SERVICE_UNAVAILABLE => "UNAVAILABLE",
-            _ => "UNKNOWN",
-        });
-        Self { code, problem }
+        let told = Self::told(error.into_problem());
+        Self { code: known.unwrap_or(told.code), ..told }
     }
 }

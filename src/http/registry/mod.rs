@@ -1,8 +1,10 @@
 //! `/v2`: the pull side of the OCI distribution specification 1.1 (10-http-api.md, 8).
 
+mod answers;
 mod error;
 mod installers;
 mod route;
+mod sources;
 mod tags;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -49,6 +51,8 @@ async fn answer(request: &HttpRequest, site: &Site) -> Result<HttpResponse, Regi
         Route::Resource { repository: Repository::Installer { image, schematic }, resource } => {
             installers::answer(request, site, image, schematic, resource).await
         }
-        Route::Resource { repository: Repository::Source(name), .. } => Err(RegistryError::no_image(name)),
+        Route::Resource { repository: Repository::Source(name), resource } => {
+            sources::answer(request, site, name, resource).await
+        }
     }
 }

@@ -4,8 +4,8 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
+use super::answers::query;
 use super::error::RegistryError;
-use super::installers::query;
 
 #[derive(Serialize)]
 struct TagList<'a> {
