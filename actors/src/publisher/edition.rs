@@ -79,3 +79,46 @@ impl Edition {
         self.signed().any(|(_, signed)| signed.digest == *digest) || self.platforms.iter().any(is_in)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(text: &str) -> Signed {
+        let signature = || Signature(text.as_bytes().to_vec());
+        Signed { digest: Digest::of(text.as_bytes()), size: 7, simple: signature(), statement: signature() }
+    }
+
+    fn edition() -> Edition {
+        let platform = |arch: Arch| PlatformEdition {
+            arch,
+            manifest: signed(arch.as_str()),
+            config: Digest::of(format!("config {arch}").as_bytes()),
+            layers: vec![Digest::of(b"base"), Digest::of(format!("layer {arch}").as_bytes())],
+        };
+        Edition {
+            version: "v1.12.4".to_owned(),
+            index: signed("index"),
+            platforms: Arch::ALL.map(platform).to_vec(),
+            key: Digest::of(b"key"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let text = serde_json::to_string(&edition()).unwrap();
+        assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition());
+        assert!(text.len() < 2000, "{} bytes are kept for ever", text.len());
+        assert!(serde_json::from_str::<Edition>(&text.replace("aW5kZXg=", "?")).is_err());
+    }
+
+    #[test]
+    fn everything_of_an_image_is_named() {
+        for text in ["index", "amd64", "arm64", "config arm64", "base", "layer amd64"] {
+            assert!(edition().names(&Digest::of(text.as_bytes())), "{text}");
+        }
+        assert!(!edition().names(&Digest::of(b"key")));
+        let types: Vec<_> = edition().signed().map(|(media_type, _)| media_type).collect();
+        assert_eq!(types, [media_type::MANIFEST, media_type::MANIFEST, media_type::INDEX]);
+    }
+}

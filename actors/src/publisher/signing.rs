@@ -64,3 +64,41 @@ pub(super) fn key_digest(pem: &str) -> Digest {
     let text: String = pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
     Digest::of(&STANDARD.decode(text).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Echo;
+
+    impl Signer for Echo {
+        fn public_key_pem(&self) -> &str {
+            "-----BEGIN PUBLIC KEY-----\nAAEC\nAwQF\n-----END PUBLIC KEY-----\n"
+        }
+
+        fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+            Ok(Digest::of(message).as_bytes().to_vec())
+        }
+    }
+
+    #[test]
+    fn a_key_is_named_by_what_is_inside_of_its_pem() {
+        assert_eq!(key_digest(Echo.public_key_pem()), Digest::of(&[0, 1, 2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn both_forms_name_the_manifest_and_carry_what_was_signed() {
+        let (digest, key) = (Digest::of(b"manifest"), key_digest(Echo.public_key_pem()));
+        let signed = sign(&Echo, "host/installer/1", digest, 8).unwrap();
+        let evidence = evidence("host/installer/1", &key, &signed, "type");
+        assert_eq!(signed.simple.0, Digest::of(&evidence.payload.bytes).as_bytes());
+        let has = |document: &Document, text: &str| String::from_utf8_lossy(&document.bytes).contains(text);
+        assert!(has(&evidence.payload, &digest.to_string()));
+        assert!(has(&evidence.image.manifest, &STANDARD.encode(&signed.simple.0)));
+        assert!(has(&evidence.image.manifest, &evidence.payload.digest.to_string()));
+        assert!(has(&evidence.bundle, &STANDARD.encode(&signed.statement.0)));
+        assert!(has(&evidence.bundle, &STANDARD.encode(key.as_bytes())));
+        assert!(has(&evidence.referrer.manifest, &evidence.bundle.digest.to_string()));
+        assert!(has(&evidence.referrer.manifest, &digest.to_string()));
+    }
+}
