@@ -20,6 +20,8 @@ mod eviction;
 mod kills;
 mod limits;
 mod listeners;
+mod pulls;
+mod registry;
 mod reproducibility;
 mod schematics;
 mod shutdown;
