@@ -43,8 +43,17 @@ fn esp(recipe: &Recipe) -> Option<&EspRecipe> {
 }
 
 impl State {
-    /// Signs what the recipe wants signed, and puts it in place of the release's files.
-    pub(super) async fn sign(
+    /// Everything that a recipe needs, with boot files signed when it wants them signed.
+    pub(super) async fn gather_signed(
+        self: &Arc<Self>,
+        recipe: &Recipe,
+        stored: &Arc<Stored>,
+    ) -> Result<Gathered, PlanError> {
+        let gathered = self.gather(recipe).await?;
+        self.sign(recipe, gathered, stored).await
+    }
+
+    async fn sign(
         self: &Arc<Self>,
         recipe: &Recipe,
         gathered: Gathered,

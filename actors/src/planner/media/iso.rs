@@ -2,7 +2,8 @@
 
 use factory_domain::recipe::{IsoKind, IsoRecipe, OutputRecipe, Recipe, ReleaseFile};
 use factory_formats::Layout;
-use factory_formats::iso::{GrubMenu, Media, MediaOptions, media};
+use factory_formats::fat::FatError;
+use factory_formats::iso::{GrubMenu, IsoError, Media, MediaError, MediaOptions, media};
 use factory_formats::pe::PePlan;
 use factory_formats::uki::PayloadAlign;
 
@@ -14,7 +15,7 @@ const WHAT: &str = "the ISO image";
 
 /// Where in the UKI of an output the kernel begins. A hybrid ISO image points GRUB at the kernel inside of
 /// the UKI, so that it needs no second copy; that takes the start of a block.
-pub(super) fn payload_align(output: &OutputRecipe) -> PayloadAlign {
+pub(in crate::planner) fn payload_align(output: &OutputRecipe) -> PayloadAlign {
     match output {
         OutputRecipe::Iso(IsoRecipe { kind: IsoKind::Hybrid, .. }) => PayloadAlign::Page,
         _ => PayloadAlign::File,
@@ -56,7 +57,12 @@ impl State {
             guid_label: format!("talos-iso-{}-{}", recipe.version.tag(), recipe.arch),
             scheme: medium.usual_scheme(),
         };
-        let image = media(&options, &medium).map_err(|error| PlanError::unmakable(WHAT, error))?;
+        let image = media(&options, &medium).map_err(|error| match error {
+            MediaError::Esp(FatError::FileSize { .. }) | MediaError::Iso(IsoError::FileSize { .. }) => {
+                PlanError::TooLarge { what: WHAT, reason: error.to_string() }
+            }
+            other => PlanError::unmakable(WHAT, other),
+        })?;
         Ok(image.layout)
     }
 }

@@ -16,7 +16,7 @@ const MAX_STUB: u64 = 16 << 20;
 
 impl State {
     /// The UKI of a recipe, signed when the recipe wants it signed.
-    pub(super) fn uki(
+    pub(in crate::planner) fn uki(
         &self,
         recipe: &UkiRecipe,
         gathered: &Gathered,

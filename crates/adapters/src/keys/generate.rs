@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use factory_domain::ports::{KeyError, RsaSigner as _, SecureBootKeys, SignatureHash, UnfitKeys};
+use factory_domain::ports::{KeyError, SecureBootKeys, SignatureHash, UnfitKeys};
 use factory_formats::efi_signatures::{SignatureList, Variable, WellKnown, database, update};
 use factory_formats::pem;
 use factory_formats::signed_data::SignedDataError;
