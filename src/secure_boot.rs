@@ -64,7 +64,8 @@ pub fn generate(directory: &Path, name: &str) -> Result<String, String> {
     for path in made {
         text.push_str(&format!("made {}\n", path.display()));
     }
-    let path = |name: &str| format!("{:?}", directory.join(name).display().to_string());
+    let whole = std::path::absolute(directory).map_err(|error| error.to_string())?;
+    let path = |name: &str| format!("{:?}", whole.join(name).display().to_string());
     text.push_str(&format!(
         "\n[secureBoot]\nenabled = true\n\n[secureBoot.file]\nsigningKeyPath = {}\nsigningCertPath = {}\n\
          pcrKeyPath = {}\n",
