@@ -46,6 +46,7 @@ fn rooms_use_only_what_they_may() {
         "object",
         "serde",
         "sha2",
+        "simd-adler32",
         "tar",
         "thiserror",
         "zstd",
