@@ -96,7 +96,7 @@ where
 
 impl PlanError {
     /// Something that does not fit together.
-    pub(super) fn unmakable(what: &'static str, reason: impl std::fmt::Display) -> Self {
+    pub(crate) fn unmakable(what: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Unmakable { what, reason: reason.to_string() }
     }
 

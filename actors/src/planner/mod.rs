@@ -3,11 +3,13 @@
 //! Planning reads hardly any payload: what an asset needs of it was made into sources and parts before. So a
 //! schematic never seen before costs some milliseconds, and everything that can be refused is refused here.
 
+mod convert;
 mod encode;
 mod error;
 mod gather;
 mod grub;
 mod initramfs;
+mod installer;
 mod media;
 mod recent;
 
@@ -28,6 +30,8 @@ use factory_formats::Layout;
 use factory_formats::encode::{Codec, EncodeOptions};
 
 pub use self::error::PlanError;
+pub(crate) use self::installer::version_annotations;
+pub use self::installer::{InstallerImage, OverlayFiles};
 use self::recent::Recent;
 use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
@@ -71,6 +75,8 @@ pub struct PlannedAsset {
     pub etag: String,
     /// What of the schematic has no effect on it.
     pub ignored: Vec<Ignored>,
+    /// The container image in it. Only an installer has one.
+    pub installer: Option<InstallerImage>,
 }
 
 impl Ask for PlanAsset {
@@ -110,6 +116,8 @@ pub struct Options {
     pub components: Components,
     /// Address of the factory as configured. Machines are told it.
     pub external_url: String,
+    /// Host of that address, with its port if any: where installer images are pulled from.
+    pub external_host: String,
     /// Name and version of the maker of GRUB's images.
     pub grub_tool: String,
 }
@@ -204,12 +212,20 @@ impl State {
         let stored = self.peers.schematics.ask(GetSchematic { id: want.schematic }).await?;
         self.peers.catalog.ask(CheckVersion { version: want.version.clone() }).await?;
         let recipe = self.recipe(want, &stored).await?;
-        let layout = self.layout(&recipe, &stored).await?;
+        let (layout, installer) = match &recipe.output {
+            OutputRecipe::Installer(installer) => {
+                let image = self.installer(&recipe, installer, &stored).await?;
+                let name = self.options.image_name(&want.path.target(), &want.schematic, &want.version);
+                (image.archive(name)?, Some(image))
+            }
+            _ => (self.layout(&recipe, &stored).await?, None),
+        };
         metrics::histogram!("image_factory_plan_seconds").record(started.elapsed().as_secs_f64());
         Ok(PlannedAsset {
             etag: format!("\"{}\"", layout.fingerprint().hex()),
             layout,
             ignored: ignored(&want.path.request(), &stored.schematic, &want.version),
+            installer,
         })
     }
 
@@ -254,7 +270,6 @@ impl State {
         if let OutputRecipe::Cmdline(line) = &recipe.output {
             return Ok(Layout::from_bytes(line.clone().into_bytes()));
         }
-        media::check_makable(&recipe.output)?;
         let gathered = self.gather(recipe).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
         let layout = self
@@ -262,7 +277,10 @@ impl State {
             .run("planning an asset", move || state.assemble(&work, gathered, &schematic))
             .await??;
         match &recipe.output {
-            OutputRecipe::Disk(disk) => self.pack(layout, disk.compression, &recipe.inner_file_name).await,
+            OutputRecipe::Disk(disk) => {
+                let layout = self.convert(layout, disk.encoding, &recipe.inner_file_name).await?;
+                self.pack(layout, disk.compression, &recipe.inner_file_name).await
+            }
             _ => Ok(layout),
         }
     }
@@ -278,7 +296,7 @@ impl State {
             Compression::Xz => Codec::Xz,
             Compression::Zst => Codec::Zstd,
             Compression::Gz => Codec::Gzip,
-            Compression::TarGz => return Err(PlanError::NotYet("tar archives")),
+            Compression::TarGz => return self.archive(&layout).await,
         };
         let options = EncodeOptions { file_name: Some(inner_name.to_owned()), ..EncodeOptions::default() };
         self.encode(layout, codec, options).await

@@ -5,24 +5,13 @@ mod esp;
 mod iso;
 mod uki;
 
-use factory_domain::recipe::{DiskEncoding, OutputRecipe, Recipe, ReleaseFile};
+use factory_domain::recipe::{OutputRecipe, Recipe, ReleaseFile};
 use factory_formats::Layout;
 
 use self::iso::payload_align;
 use super::gather::Gathered;
 use super::{PlanError, State};
 use crate::schematics::Stored;
-
-/// Refuses what this version cannot make, before anything is fetched.
-pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
-    match output {
-        OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
-        OutputRecipe::Disk(disk) if disk.encoding != DiskEncoding::Raw => {
-            Err(PlanError::NotYet("disk formats other than raw"))
-        }
-        _ => Ok(()),
-    }
-}
 
 impl Gathered {
     /// A file of the release.
@@ -35,7 +24,7 @@ impl Gathered {
 }
 
 impl State {
-    /// The asset without its compression. Runs on a worker thread.
+    /// The asset without its compression, a disk without its format. Runs on a worker thread.
     pub(super) fn assemble(
         &self,
         recipe: &Recipe,
@@ -60,7 +49,7 @@ impl State {
             OutputRecipe::Iso(iso) => self.iso_image(recipe, iso, &gathered, initramfs, uki),
             OutputRecipe::Disk(disk) => self.disk_image(recipe, disk, &gathered, initramfs, uki),
             OutputRecipe::Kernel | OutputRecipe::Cmdline(_) | OutputRecipe::Installer(_) => {
-                Err(PlanError::NotYet("installer images"))
+                Err(PlanError::unmakable("the asset", "it is made elsewhere"))
             }
         }
     }
