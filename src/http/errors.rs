@@ -225,9 +225,11 @@ impl IntoProblem for PlanError {
         match self {
             Self::Schematic(error) => error.into_problem(),
             Self::Catalog(error) => told(error, text),
-            Self::Refused(_) | Self::Profile(_) | Self::Recipe(_) | Self::Incompatible(_) => {
-                problem(StatusCode::BAD_REQUEST, text)
-            }
+            Self::Refused(_)
+            | Self::Profile(_)
+            | Self::Recipe(_)
+            | Self::Incompatible(_)
+            | Self::TooLarge { .. } => problem(StatusCode::BAD_REQUEST, text),
             Self::NotYet(_) => problem(StatusCode::NOT_IMPLEMENTED, text),
             Self::Fetch(error) => error.into_problem(),
             Self::NoReleaseFile { .. } => problem(StatusCode::BAD_GATEWAY, text),

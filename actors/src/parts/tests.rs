@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use factory_adapters::testing::MemoryStore;
-use factory_domain::ports::{BlobKind, ScratchFile};
+use factory_domain::ports::{BlobKind, CoreImage, FactoryBlobs, ScratchFile};
 
 use super::*;
 use crate::ask::AskError;
@@ -61,6 +61,21 @@ impl Scratch for NoScratch {
     }
 }
 
+struct NoGrub;
+
+impl GrubImages for NoGrub {
+    fn tool(&self) -> Result<String, GrubError> {
+        Err(GrubError::Missing {
+            tool: "none".to_owned(),
+            reason: "no part of these tests needs one".to_owned(),
+        })
+    }
+
+    fn core_image(&self, _: &CoreImage<'_>) -> Result<Vec<u8>, GrubError> {
+        self.tool().map(String::into_bytes)
+    }
+}
+
 struct Stage {
     store: MemoryStore,
     keeper: Arc<Keeper<PartBuilder<Repeated>>>,
@@ -70,7 +85,9 @@ struct Stage {
 /// A builder over a store, as after a start of the program.
 fn stage(store: &MemoryStore) -> Stage {
     let workers = Workers::start(4).unwrap();
-    let state = PartBuilder::<Repeated>::state(Arc::new(store.clone()), Arc::new(NoScratch), workers);
+    let bench =
+        Bench { store: Arc::new(store.clone()), scratch: Arc::new(NoScratch), grub: Arc::new(NoGrub) };
+    let state = PartBuilder::<Repeated>::state(bench, workers);
     let make = move || PartBuilder::with(Arc::clone(&state));
     let keeper = Keeper::start(Repeated::NAME, Arbiter::current(), 100, make);
     Stage { store: store.clone(), keeper, builds: Arc::default() }

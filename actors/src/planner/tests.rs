@@ -12,7 +12,7 @@ fn want(mark: usize) -> PlanAsset {
 
 fn planned(inline: usize) -> Arc<PlannedAsset> {
     let layout = Layout::from_bytes(vec![1; inline]);
-    Arc::new(PlannedAsset { layout, etag: "\"x\"".to_owned(), ignored: Vec::new() })
+    Arc::new(PlannedAsset { layout, etag: "\"x\"".to_owned(), ignored: Vec::new(), installer: None })
 }
 
 #[test]
