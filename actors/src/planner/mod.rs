@@ -30,8 +30,8 @@ use factory_formats::Layout;
 use factory_formats::encode::{Codec, EncodeOptions};
 
 pub use self::error::PlanError;
+pub use self::installer::InstallerImage;
 pub(crate) use self::installer::version_annotations;
-pub use self::installer::{InstallerImage, OverlayFiles};
 use self::recent::Recent;
 use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
