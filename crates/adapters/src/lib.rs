@@ -6,6 +6,7 @@ mod documents;
 pub mod keys;
 pub mod oci_layout;
 pub mod registry;
+pub mod sandbox;
 pub mod scratch;
 pub mod store;
 pub mod testing;
