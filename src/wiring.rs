@@ -9,6 +9,7 @@ use factory_actors::{Factory, FactoryOptions, Ports};
 use factory_actors::{catalog, schematics, sources};
 use factory_adapters::clock::SystemClock;
 use factory_adapters::cosign::{AnyOf, CosignCheck, HashAlgorithm, PublicKey, Unchecked};
+use factory_adapters::grub::{GRUB_MKIMAGE, GrubMkimage};
 use factory_adapters::keys::LocalKey;
 use factory_adapters::oci_layout::OciLayouts;
 use factory_adapters::registry::{HostOptions, Limits, Password, RegistryOptions, RegistrySource};
@@ -59,6 +60,7 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         check,
         schematics: Arc::clone(&store) as _,
         store,
+        grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
         clock,
     };

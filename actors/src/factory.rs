@@ -5,14 +5,19 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch, SignatureCheck,
-    StoreError,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch,
+    SignatureCheck, StoreError,
 };
 use factory_formats::Layout;
+use factory_formats::hash::HashFunction;
 
+use crate::ask::AskError;
 use crate::catalog::{self, VersionCatalog};
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Indexes, Kernel, Modules, PartBuilder, PartKind};
+use crate::parts::{
+    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
+    PartError, PartKind,
+};
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::schematics::{self, SchematicStore};
 use crate::sources::{self, SourceFetcher};
@@ -33,6 +38,8 @@ pub struct Ports {
     pub schematics: Arc<dyn SchematicPort>,
     /// Room for builds.
     pub scratch: Arc<dyn Scratch>,
+    /// The maker of GRUB's images.
+    pub grub: Arc<dyn GrubImages>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -61,6 +68,8 @@ pub struct Factory {
     pub catalog: Arc<Keeper<VersionCatalog>>,
     /// Assets.
     pub planner: Arc<Keeper<AssetPlanner>>,
+    /// Digests of layouts.
+    hashes: Arc<Keeper<PartBuilder<Hashes>>>,
     /// Where images are pulled from.
     pub registry: SourceRegistry,
     store: Arc<dyn BlobStore>,
@@ -111,19 +120,27 @@ impl Factory {
         let catalog =
             Keeper::start("catalog", on(), pending, move || VersionCatalog::with(Arc::clone(&state)));
 
-        let bench = Bench { store: &ports.store, scratch: &ports.scratch, workers: &workers, pending };
+        let grub_tool = ports.grub.tool().unwrap_or_else(|error| {
+            tracing::warn!(%error, "assets with GRUB cannot be made");
+            String::new()
+        });
+        let bench = Bench { store: Arc::clone(&ports.store), scratch: ports.scratch, grub: ports.grub };
+        let builders = Builders { bench, workers: &workers, pending };
+        let hashes = builders.builder::<Hashes>(on());
         let peers = Peers {
             schematics: Arc::clone(&schematics),
             catalog: Arc::clone(&catalog),
             sources,
-            extensions: bench.builder::<Extension>(on()),
-            modules: bench.builder::<Modules>(on()),
-            indexes: bench.builder::<Indexes>(on()),
-            kernels: bench.builder::<Kernel>(on()),
-            compressed: bench.builder::<Compressed>(on()),
+            extensions: builders.builder::<Extension>(on()),
+            modules: builders.builder::<Modules>(on()),
+            indexes: builders.builder::<Indexes>(on()),
+            grub: builders.builder::<Grub>(on()),
+            kernels: builders.builder::<Kernel>(on()),
+            compressed: builders.builder::<Compressed>(on()),
+            hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
-        let planning = planner::Options { registry: registry.clone(), components, external_url };
+        let planning = planner::Options { registry: registry.clone(), components, external_url, grub_tool };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
         let planner = Keeper::start("planner", on(), pending, move || AssetPlanner::with(Arc::clone(&state)));
 
@@ -131,6 +148,7 @@ impl Factory {
             schematics,
             catalog,
             planner,
+            hashes,
             registry,
             store: ports.store,
             workers,
@@ -152,6 +170,21 @@ impl Factory {
         LayoutStream::new(layout, start, end, store, lease, workers, self.buffers.clone())
     }
 
+    /// The digest of a layout whose blobs are held by somebody, as lower-case hex digits. Computed by one pass,
+    /// then remembered.
+    ///
+    /// # Errors
+    /// [`PartError`] when a blob is gone or the store fails.
+    pub async fn hash(
+        &self,
+        name: &str,
+        layout: &Layout,
+        function: HashFunction,
+    ) -> Result<String, AskError<PartError>> {
+        let spec = HashSpec { name: name.to_owned(), layout: layout.clone(), function };
+        Ok(self.hashes.ask(BuildPart { spec }).await?.hex.clone())
+    }
+
     /// How much the store holds.
     pub fn usage(&self) -> factory_domain::ports::StoreUsage {
         self.store.usage()
@@ -159,17 +192,15 @@ impl Factory {
 }
 
 /// What all part builders share.
-struct Bench<'a> {
-    store: &'a Arc<dyn BlobStore>,
-    scratch: &'a Arc<dyn Scratch>,
+struct Builders<'a> {
+    bench: Bench,
     workers: &'a Workers,
     pending: usize,
 }
 
-impl Bench<'_> {
+impl Builders<'_> {
     fn builder<K: PartKind>(&self, arbiter: ArbiterHandle) -> Arc<Keeper<PartBuilder<K>>> {
-        let state =
-            PartBuilder::<K>::state(Arc::clone(self.store), Arc::clone(self.scratch), self.workers.clone());
+        let state = PartBuilder::<K>::state(self.bench.clone(), self.workers.clone());
         Keeper::start(K::NAME, arbiter, self.pending, move || PartBuilder::with(Arc::clone(&state)))
     }
 }

@@ -13,9 +13,10 @@ use serde::Deserialize;
 use super::Site;
 use super::body::{LengthOnly, StreamBody};
 use super::conditional::{Delivery, decide};
-use super::errors::{IntoProblem, invalid_path, no_sidecars, schematic_id, version};
+use super::errors::{IntoProblem, invalid_path, schematic_id, version};
 use super::problem::Problem;
 use super::routing::get;
+use super::sidecars;
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(get("/image/{schematic}/{version}/{path}", image));
@@ -34,18 +35,19 @@ async fn image(
 ) -> HttpResponse {
     let (schematic, version_text, path) = path.into_inner();
     let outcome = async {
-        let (_, sidecar) = split_sidecar(&path);
-        if sidecar.is_some() {
-            return Err(no_sidecars());
-        }
-        let asset = AssetPath::accept(&path).map_err(|error| invalid_path(&error));
+        let (path, sidecar) = split_sidecar(&path);
+        let asset = AssetPath::accept(path).map_err(|error| invalid_path(&error));
         let planned = plan(&site, &schematic, &version_text, asset).await?;
-        let name = download_name(&path, query.filename.as_deref());
+        if let Some(sidecar) = sidecar {
+            let wanted = query.filename.as_deref();
+            return sidecars::answer(&request, &site, &planned, (path, sidecar), wanted).await;
+        }
+        let name = download_name(path, query.filename.as_deref());
         let download = Download {
             layout: &planned.asset.layout,
             lease: planned.lease,
             etag: planned.asset.etag.clone(),
-            content_type: content_type(&path),
+            content_type: content_type(path),
             disposition: content_disposition(&name),
         };
         let mut response = deliver(&request, &site, download);

@@ -66,9 +66,9 @@ pub fn unreadable_body(error: &actix_web::error::PayloadError) -> Problem {
     problem(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
 }
 
-/// A checksum or signature was asked for.
-pub fn no_sidecars() -> Problem {
-    let text = "checksums and signatures of assets are not available in this version of Image Factory";
+/// A signature of an asset was asked for.
+pub fn no_signatures() -> Problem {
+    let text = "signatures of assets are not available in this version of Image Factory, but checksums are";
     problem(StatusCode::PAYMENT_REQUIRED, text)
 }
 

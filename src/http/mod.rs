@@ -15,6 +15,7 @@ mod pxe;
 mod request_id;
 mod routing;
 mod schematics;
+mod sidecars;
 mod small;
 
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 
 mod compressed;
 mod extension;
+mod grub;
+mod hashes;
 mod kernel;
 mod modules;
 mod piece;
@@ -13,13 +15,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler};
-use factory_domain::ports::{BlobRef, BlobStore, Record, RecordKey, RecordKind, Scratch, StoreError};
+use factory_domain::ports::{
+    BlobRef, BlobStore, GrubError, GrubImages, Record, RecordKey, RecordKind, Scratch, StoreError,
+};
 use factory_formats::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::compressed::{CompressBlob, Compressed};
 pub use self::extension::{Extension, ExtensionPart, ExtensionSpec};
+pub use self::grub::{Grub, GrubPart, GrubSpec};
+pub use self::hashes::{HashPart, HashSpec, Hashes};
 pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
 pub use self::piece::Piece;
@@ -39,6 +45,9 @@ pub enum PartError {
         /// What is wrong with it.
         reason: String,
     },
+    /// GRUB's tool could not make it.
+    #[error(transparent)]
+    Grub(#[from] GrubError),
     /// The store failed, or a source was evicted meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,11 +64,14 @@ impl PartError {
 }
 
 /// What a build has to work with.
+#[derive(Clone)]
 pub struct Bench {
     /// Sources are read from it, results written to it.
     pub store: Arc<dyn BlobStore>,
     /// Room for what has to be read twice.
     pub scratch: Arc<dyn Scratch>,
+    /// The maker of GRUB's images.
+    pub grub: Arc<dyn GrubImages>,
 }
 
 /// What a build made.
@@ -122,8 +134,7 @@ struct Remembered<V> {
 
 /// What survives a restart of the actor.
 pub struct State<K: PartKind> {
-    store: Arc<dyn BlobStore>,
-    scratch: Arc<dyn Scratch>,
+    bench: Bench,
     workers: Workers,
     flights: Flights<RecordKey, Arc<K::Value>, PartError>,
     remembered: Mutex<HashMap<RecordKey, Remembered<K::Value>>>,
@@ -135,10 +146,10 @@ pub struct PartBuilder<K: PartKind> {
 }
 
 impl<K: PartKind> PartBuilder<K> {
-    /// State over a store, for [`Self::with`].
-    pub fn state(store: Arc<dyn BlobStore>, scratch: Arc<dyn Scratch>, workers: Workers) -> Arc<State<K>> {
+    /// State over what builds need, for [`Self::with`].
+    pub fn state(bench: Bench, workers: Workers) -> Arc<State<K>> {
         let flights = Flights::new(workers.clone());
-        Arc::new(State { store, scratch, workers, flights, remembered: Mutex::default() })
+        Arc::new(State { bench, workers, flights, remembered: Mutex::default() })
     }
 
     /// The actor over a state.
@@ -176,7 +187,7 @@ impl<K: PartKind> State<K> {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = remembered.get(key)?;
         // Taking the lease marks the blobs as used; the planner takes its own for the download.
-        if self.store.lease(&entry.blobs).is_ok() {
+        if self.bench.store.lease(&entry.blobs).is_ok() {
             return Some(Arc::clone(&entry.value));
         }
         remembered.remove(key);
@@ -192,8 +203,8 @@ impl<K: PartKind> State<K> {
     }
 
     async fn find_or_build(&self, key: RecordKey, spec: K::Spec) -> Result<Arc<K::Value>, PartError> {
-        if let Some(record) = self.store.record(&key)?
-            && self.store.lease(&record.blobs).is_ok()
+        if let Some(record) = self.bench.store.record(&key)?
+            && self.bench.store.lease(&record.blobs).is_ok()
             && let Ok(value) = serde_json::from_str::<K::Value>(&record.value)
         {
             let value = Arc::new(value);
@@ -201,7 +212,7 @@ impl<K: PartKind> State<K> {
             return Ok(value);
         }
         let label = K::label(&spec);
-        let bench = Bench { store: Arc::clone(&self.store), scratch: Arc::clone(&self.scratch) };
+        let bench = self.bench.clone();
         let started = std::time::Instant::now();
         let built = self
             .workers
@@ -217,7 +228,7 @@ impl<K: PartKind> State<K> {
         let blobs: Vec<Digest> = built.blobs.iter().map(|blob| blob.info.digest).collect();
         let text = serde_json::to_string(&built.value).map_err(|error| PartError::input(&label, error))?;
         let record = Record { key, label, value: text, blobs: blobs.clone() };
-        let store = Arc::clone(&self.store);
+        let store = Arc::clone(&self.bench.store);
         self.workers.run("keeping a part", move || store.save(record)).await??;
         let value = Arc::new(built.value);
         self.remember(key, &value, blobs);

@@ -7,7 +7,7 @@ use factory_domain::catalog::ExtensionRef;
 use factory_domain::extension::Manifest;
 use factory_domain::ports::{Reference, SourceError};
 use factory_domain::profile::ExtensionInput;
-use factory_domain::recipe::{Recipe, ReleaseFile};
+use factory_domain::recipe::{GrubCore, Recipe, ReleaseFile};
 use factory_domain::{Arch, TalosVersion};
 use factory_formats::extension::SystemDirectories;
 use factory_formats::squashfs::Compressor;
@@ -16,7 +16,8 @@ use semver::Version;
 
 use super::{PlanError, State};
 use crate::parts::{
-    BuildPart, ExtensionPart, ExtensionSpec, IndexesPart, IndexesSpec, KernelFacts, KernelSpec, ModulesSpec,
+    BuildPart, ExtensionPart, ExtensionSpec, GrubPart, IndexesPart, IndexesSpec, KernelFacts, KernelSpec,
+    ModulesSpec,
 };
 use crate::sources::{FetchError, FetchFiles, FetchLayers, ImageRef, Selection, SourceFile};
 
@@ -28,6 +29,8 @@ pub(super) struct Gathered {
     pub extensions: BTreeMap<usize, Arc<ExtensionPart>>,
     /// Indexes over base and extension modules.
     pub indexes: Option<Arc<IndexesPart>>,
+    /// GRUB's images.
+    pub grub: BTreeMap<GrubCore, Arc<GrubPart>>,
     /// What the kernel says of itself; only when a UKI is made.
     pub kernel: Option<Arc<KernelFacts>>,
 }
@@ -82,7 +85,8 @@ impl State {
             }
             _ => None,
         };
-        Ok(Gathered { files, extensions, indexes, kernel })
+        let grub = self.grub(recipe).await?;
+        Ok(Gathered { files, extensions, indexes, grub, kernel })
     }
 
     async fn release_files(&self, recipe: &Recipe) -> Result<BTreeMap<ReleaseFile, SourceFile>, PlanError> {
@@ -129,7 +133,7 @@ impl State {
         Ok(part)
     }
 
-    fn image(
+    pub(super) fn image(
         &self,
         repository: &factory_domain::ports::Repository,
         reference: Reference,

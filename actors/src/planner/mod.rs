@@ -6,6 +6,7 @@
 mod encode;
 mod error;
 mod gather;
+mod grub;
 mod initramfs;
 mod media;
 mod recent;
@@ -32,7 +33,7 @@ use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Indexes, Kernel, Modules, PartBuilder};
+use crate::parts::{Compressed, Extension, Grub, Hashes, Indexes, Kernel, Modules, PartBuilder};
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
 use crate::workers::Workers;
@@ -93,8 +94,12 @@ pub struct Peers {
     pub indexes: Arc<Keeper<PartBuilder<Indexes>>>,
     /// Builder of facts about kernels.
     pub kernels: Arc<Keeper<PartBuilder<Kernel>>>,
+    /// Builder of GRUB's images.
+    pub grub: Arc<Keeper<PartBuilder<Grub>>>,
     /// Builder of compressed blobs.
     pub compressed: Arc<Keeper<PartBuilder<Compressed>>>,
+    /// Builder of digests of layouts.
+    pub hashes: Arc<Keeper<PartBuilder<Hashes>>>,
 }
 
 /// What does not change between assets.
@@ -105,6 +110,8 @@ pub struct Options {
     pub components: Components,
     /// Address of the factory as configured. Machines are told it.
     pub external_url: String,
+    /// Name and version of the maker of GRUB's images.
+    pub grub_tool: String,
 }
 
 /// What survives a restart of the actor.

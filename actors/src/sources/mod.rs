@@ -48,6 +48,9 @@ impl std::fmt::Display for ImageRef {
 pub enum Selection {
     /// Regular files below this folder, whose path ends in `/`.
     Below(&'static str),
+    /// Modules, lists and images directly in this folder of GRUB, whose path ends in `/`. What else is there
+    /// serves debuggers.
+    Grub(&'static str),
     /// Regular files at the top with this beginning of their name; an empty text means all.
     TopLevel(&'static str),
 }
@@ -56,6 +59,7 @@ impl Selection {
     fn subject(self) -> String {
         match self {
             Self::Below(folder) => format!("below {folder}"),
+            Self::Grub(folder) => format!("grub {folder}"),
             Self::TopLevel(prefix) => format!("top-level {prefix}"),
         }
     }
@@ -63,6 +67,10 @@ impl Selection {
     fn wants(self, path: &str) -> bool {
         match self {
             Self::Below(folder) => path.starts_with(folder),
+            Self::Grub(folder) => path.strip_prefix(folder).is_some_and(|name| {
+                let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+                !name.contains('/') && matches!(kind, Some("mod" | "lst" | "img"))
+            }),
             Self::TopLevel(prefix) => path.starts_with(prefix) && !path.contains('/'),
         }
     }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod cosign;
 mod documents;
+pub mod grub;
 pub mod keys;
 pub mod oci_layout;
 pub mod registry;

@@ -21,6 +21,7 @@ pub mod file_tree;
 mod golden;
 pub mod gpt;
 pub mod grub;
+pub mod hash;
 pub mod initramfs;
 pub mod iso;
 pub mod kernel;

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod clock;
+mod grub;
 mod keys;
 mod release;
 mod sandbox;
@@ -17,6 +18,7 @@ pub use blobs::{
     StoreError, StoreUsage,
 };
 pub use clock::Clock;
+pub use grub::{CoreImage, GrubError, GrubImages};
 pub use keys::{KeyError, Signer};
 pub use release::{
     BlobStream, Descriptor, InvalidRepository, Platform, RawManifest, Reference, ReleaseSource, Repository,

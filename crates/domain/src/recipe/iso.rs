@@ -27,7 +27,9 @@ pub struct IsoRecipe {
     pub volume_set_id: String,
     /// Text of `/boot/grub/grub.cfg`. None without GRUB.
     pub grub_cfg: Option<String>,
-    /// Files of the EFI system partition. None when GRUB starts UEFI as well.
+    /// Where GRUB's UEFI image lies on the EFI system partition. None when it does not start UEFI.
+    pub grub_efi_path: Option<String>,
+    /// Files of the EFI system partition for systemd-boot. None when GRUB starts UEFI as well.
     pub esp: Option<EspRecipe>,
 }
 
@@ -67,8 +69,9 @@ pub(super) fn recipe(profile: &Profile, cmdline: &str) -> IsoRecipe {
         Some(_) => profile.output.iso.unwrap_or_default().enroll_keys,
         None => EnrollKeys::Off,
     };
+    let loader = format!("EFI/BOOT/BOOT{}.EFI", profile.arch.efi_suffix());
     let esp = EspRecipe {
-        sd_boot_path: format!("EFI/BOOT/BOOT{}.EFI", profile.arch.efi_suffix()),
+        sd_boot_path: loader.clone(),
         uki_path: uki_path(&profile.version),
         loader_conf: loader_conf(Some(enroll)),
         random_seed: RandomSeed::Zeros,
@@ -79,6 +82,7 @@ pub(super) fn recipe(profile: &Profile, cmdline: &str) -> IsoRecipe {
         volume_id,
         volume_set_id,
         grub_cfg: (kind != IsoKind::Uefi).then(|| iso_grub_cfg(cmdline, reset)),
+        grub_efi_path: (kind == IsoKind::Grub).then_some(loader),
         esp: (kind != IsoKind::Grub).then_some(esp),
     }
 }

@@ -5,10 +5,12 @@
 //! texts, to the formats.
 
 mod disk;
+mod grub;
 mod iso;
 mod texts;
 
 pub use disk::{DataPartitions, DiskEncoding, DiskLayout, DiskRecipe};
+pub use grub::{GrubCore, GrubCores, GrubMedium, GrubPlatform};
 pub use iso::{IsoKind, IsoRecipe};
 pub use texts::{iso_label, iso_volume_id, os_release};
 
@@ -72,6 +74,8 @@ pub struct Recipe {
     pub overlay: Option<OverlayRef>,
     /// The UKI that is made, as the asset itself or as a part of it.
     pub uki: Option<UkiRecipe>,
+    /// GRUB's images that are on the medium.
+    pub grub: GrubCores,
     /// What is made.
     pub output: OutputRecipe,
     /// Name of the file inside a packed one.
@@ -223,6 +227,11 @@ impl Recipe {
             Kind::Image => OutputRecipe::Disk(disk::recipe(&profile, &cmdline)),
             Kind::Installer => OutputRecipe::Installer(installer(&profile)),
         };
+        let grub = match &output {
+            OutputRecipe::Iso(iso) => GrubCores::of_iso(profile.arch, iso),
+            OutputRecipe::Disk(disk) => GrubCores::of_disk(profile.arch, disk),
+            _ => GrubCores::default(),
+        };
         Ok(Self {
             release_files: release_files(&output, uki.is_some()),
             inner_file_name: inner_file_name(&profile),
@@ -232,6 +241,7 @@ impl Recipe {
             embedded_machine_configuration: profile.embedded_machine_configuration,
             overlay: profile.overlay,
             uki,
+            grub,
             output,
         })
     }

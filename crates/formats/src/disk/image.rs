@@ -38,7 +38,7 @@ pub struct DiskOptions {
 pub struct BiosImages {
     /// `boot.img`.
     pub boot: Bytes,
-    /// `core.img`, made for the prefix `(hd0,gpt3)/grub`.
+    /// `core.img`, made for a prefix on the third partition.
     pub core: Bytes,
 }
 

@@ -1,0 +1,67 @@
+//! UKIs, ISO images and disks of a recipe.
+
+mod disk;
+mod esp;
+mod iso;
+mod uki;
+
+use factory_domain::recipe::{DiskEncoding, OutputRecipe, Recipe, ReleaseFile};
+use factory_formats::Layout;
+
+use self::iso::payload_align;
+use super::gather::Gathered;
+use super::{PlanError, State};
+use crate::schematics::Stored;
+
+/// Refuses what this version cannot make, before anything is fetched.
+pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
+    match output {
+        OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
+        OutputRecipe::Disk(disk) if disk.encoding != DiskEncoding::Raw => {
+            Err(PlanError::NotYet("disk formats other than raw"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Gathered {
+    /// A file of the release.
+    pub(super) fn file(&self, file: ReleaseFile) -> Result<Layout, PlanError> {
+        let found = self.files.get(&file);
+        let found = found
+            .ok_or_else(|| PlanError::unmakable("the asset", format!("{} was not gathered", file.name())))?;
+        Ok(Layout::from_blob(found.digest, found.size))
+    }
+}
+
+impl State {
+    /// The asset without its compression. Runs on a worker thread.
+    pub(super) fn assemble(
+        &self,
+        recipe: &Recipe,
+        gathered: Gathered,
+        stored: &Stored,
+    ) -> Result<Layout, PlanError> {
+        if let OutputRecipe::Kernel = recipe.output {
+            return gathered.file(ReleaseFile::Kernel);
+        }
+        let initramfs = self.initramfs(recipe, &gathered, stored)?;
+        let uki = recipe
+            .uki
+            .as_ref()
+            .map(|uki| self.uki(uki, &gathered, initramfs.clone(), payload_align(&recipe.output)));
+        let uki = uki.transpose()?;
+        match &recipe.output {
+            OutputRecipe::Initramfs => Ok(initramfs),
+            OutputRecipe::Uki => match uki {
+                Some(uki) => Ok(uki.layout),
+                None => Err(PlanError::unmakable("the UKI", "the recipe has none")),
+            },
+            OutputRecipe::Iso(iso) => self.iso_image(recipe, iso, &gathered, initramfs, uki),
+            OutputRecipe::Disk(disk) => self.disk_image(recipe, disk, &gathered, initramfs, uki),
+            OutputRecipe::Kernel | OutputRecipe::Cmdline(_) | OutputRecipe::Installer(_) => {
+                Err(PlanError::NotYet("installer images"))
+            }
+        }
+    }
+}

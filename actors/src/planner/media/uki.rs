@@ -1,0 +1,53 @@
+//! The UKI of a recipe.
+
+use bytes::Bytes;
+use factory_domain::recipe::{ReleaseFile, UkiRecipe};
+use factory_formats::Layout;
+use factory_formats::pe::PePlan;
+use factory_formats::uki::{PayloadAlign, Profile, Profiles, Uki, UkiOptions, UkiParts};
+
+use crate::planner::gather::Gathered;
+use crate::planner::{EPOCH, PlanError, State};
+
+/// Longest UKI stub, in bytes. It is read whole, because its headers are rewritten.
+const MAX_STUB: u64 = 16 << 20;
+
+impl State {
+    pub(super) fn uki(
+        &self,
+        recipe: &UkiRecipe,
+        gathered: &Gathered,
+        initramfs: Layout,
+        payload_align: PayloadAlign,
+    ) -> Result<PePlan, PlanError> {
+        const WHAT: &str = "the UKI";
+        let stub = gathered.file(ReleaseFile::SdStub)?;
+        if stub.len() > MAX_STUB {
+            return Err(PlanError::unmakable(WHAT, format!("its stub has {} bytes", stub.len())));
+        }
+        let stub = stub
+            .to_vec(&*self.store)
+            .map_err(|error| self.missing(&stub).unwrap_or_else(|| PlanError::unmakable(WHAT, error)))?;
+        let profile = |profile: &factory_domain::cmdline::BootProfile| Profile {
+            id: profile.id.to_owned(),
+            title: profile.title.to_owned(),
+            cmdline: profile.cmdline.clone(),
+        };
+        let uki = Uki::new(UkiParts {
+            stub: Bytes::from(stub),
+            os_release: recipe.os_release.clone(),
+            cmdline: recipe.cmdline.clone(),
+            kernel_release: gathered.kernel.as_ref().and_then(|kernel| kernel.release.clone()),
+            splash: None,
+            pcr_public_key: None,
+            kernel: gathered.file(ReleaseFile::Kernel)?,
+            initramfs,
+            profiles: match &recipe.profiles {
+                Some(profiles) => Profiles::Main(profiles.iter().map(profile).collect()),
+                None => Profiles::Unsupported,
+            },
+        });
+        let options = UkiOptions { epoch: EPOCH as u32, payload_align };
+        uki.and_then(|uki| uki.assemble(&[], options)).map_err(|error| PlanError::unmakable(WHAT, error))
+    }
+}
