@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Sandbox, SchematicStore as SchematicPort, Scratch,
     SignatureCheck, StoreError,
 };
 use factory_formats::Layout;
@@ -15,8 +15,8 @@ use crate::ask::AskError;
 use crate::catalog::{self, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
-    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
-    PartError, PartKind,
+    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, OverlayAnswer,
+    OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind,
 };
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::schematics::{self, SchematicStore};
@@ -40,6 +40,8 @@ pub struct Ports {
     pub scratch: Arc<dyn Scratch>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// Runs programs of overlays.
+    pub sandbox: Arc<dyn Sandbox>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -124,7 +126,13 @@ impl Factory {
             tracing::warn!(%error, "assets with GRUB cannot be made");
             String::new()
         });
-        let bench = Bench { store: Arc::clone(&ports.store), scratch: ports.scratch, grub: ports.grub };
+        let host_arch = ports.sandbox.arch();
+        let bench = Bench {
+            store: Arc::clone(&ports.store),
+            scratch: ports.scratch,
+            grub: ports.grub,
+            sandbox: ports.sandbox,
+        };
         let builders = Builders { bench, workers: &workers, pending };
         let hashes = builders.builder::<Hashes>(on());
         let peers = Peers {
@@ -137,10 +145,14 @@ impl Factory {
             grub: builders.builder::<Grub>(on()),
             kernels: builders.builder::<Kernel>(on()),
             compressed: builders.builder::<Compressed>(on()),
+            overlay_answers: builders.builder::<OverlayAnswer>(on()),
+            overlay_installs: builders.builder::<OverlayInstall>(on()),
+            overlay_layers: builders.builder::<OverlayLayer>(on()),
             hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
-        let planning = planner::Options { registry: registry.clone(), components, external_url, grub_tool };
+        let planning =
+            planner::Options { registry: registry.clone(), components, external_url, grub_tool, host_arch };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
         let planner = Keeper::start("planner", on(), pending, move || AssetPlanner::with(Arc::clone(&state)));
 

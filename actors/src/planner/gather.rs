@@ -7,13 +7,15 @@ use factory_domain::catalog::ExtensionRef;
 use factory_domain::extension::Manifest;
 use factory_domain::ports::{Reference, SourceError};
 use factory_domain::profile::ExtensionInput;
-use factory_domain::recipe::{GrubCore, Recipe, ReleaseFile};
+use factory_domain::recipe::{GrubCore, OutputRecipe, Recipe, ReleaseFile};
+use factory_domain::schematic::Schematic;
 use factory_domain::{Arch, TalosVersion};
 use factory_formats::extension::SystemDirectories;
 use factory_formats::squashfs::Compressor;
 use futures_util::future::try_join_all;
 use semver::Version;
 
+use super::overlay::Board;
 use super::{PlanError, State};
 use crate::parts::{
     BuildPart, ExtensionPart, ExtensionSpec, GrubPart, IndexesPart, IndexesSpec, KernelFacts, KernelSpec,
@@ -33,6 +35,8 @@ pub(super) struct Gathered {
     pub grub: BTreeMap<GrubCore, Arc<GrubPart>>,
     /// What the kernel says of itself; only when a UKI is made.
     pub kernel: Option<Arc<KernelFacts>>,
+    /// What a board needs on a disk; empty without an overlay and for everything else.
+    pub board: Board,
 }
 
 /// Where a version has firmware and modules.
@@ -49,7 +53,7 @@ pub(super) fn compressor(version: &TalosVersion) -> Compressor {
 }
 
 impl State {
-    pub(super) async fn gather(&self, recipe: &Recipe) -> Result<Gathered, PlanError> {
+    pub(super) async fn gather(&self, recipe: &Recipe, schematic: &Schematic) -> Result<Gathered, PlanError> {
         let files = self.release_files(recipe).await?;
         let extensions = self.extensions(recipe).await?;
         let with_modules: Vec<_> = extensions
@@ -86,7 +90,11 @@ impl State {
             _ => None,
         };
         let grub = self.grub(recipe).await?;
-        Ok(Gathered { files, extensions, indexes, grub, kernel })
+        let board = match (&recipe.output, &recipe.overlay) {
+            (OutputRecipe::Disk(_), Some(overlay)) => self.board(overlay, recipe.arch, schematic).await?,
+            _ => Board::default(),
+        };
+        Ok(Gathered { files, extensions, indexes, grub, kernel, board })
     }
 
     async fn release_files(&self, recipe: &Recipe) -> Result<BTreeMap<ReleaseFile, SourceFile>, PlanError> {
