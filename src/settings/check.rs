@@ -62,9 +62,7 @@ pub fn check(
     }
     if !["preferred", "required", "off"].contains(&settings.build.overlay_sandbox.as_str()) {
         let given = &settings.build.overlay_sandbox;
-        faults.push(format!(
-            "build.overlaySandbox is {given:?}: use \"preferred\", \"required\" or \"off\""
-        ));
+        faults.push(format!("build.overlaySandbox is {given:?}: use \"preferred\", \"required\" or \"off\""));
     }
     for entry in &settings.registries {
         if entry.host.is_empty() {

@@ -19,8 +19,8 @@ use factory_domain::asset::AssetPath;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{BlobStore, Lease};
 use factory_domain::profile::{
-    Compression, EnhanceInputs, ExtensionInput, Ignored, Lookups, SecureBootService, check_request, enhance,
-    ignored,
+    Compression, EnhanceInputs, ExtensionInput, Ignored, Lookups, ProfileError, SecureBootService,
+    check_request, enhance, ignored,
 };
 use factory_domain::recipe::{OutputRecipe, Recipe};
 use factory_domain::schematic::SchematicId;
@@ -264,6 +264,11 @@ impl State {
             overlay_profile: Some(&wishes.profile),
         };
         let mut profile = enhance(request, &stored.schematic, version, &inputs)?;
+        if want.purpose == Purpose::Script && lookups.overlay && overlay.is_none() {
+            // The files that the script points to could not be had.
+            let name = stored.schematic.overlay.name.clone();
+            return Err(ProfileError::UnknownOverlay { name, version: version.clone() }.into());
+        }
         wishes.profile.add_args_to_cmdline(&mut profile);
         let recipe = Recipe::of(profile, &wishes.options.kernel_args)?;
         for extension in &recipe.extensions {
