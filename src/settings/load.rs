@@ -142,7 +142,7 @@ fn files(source: &Source, faults: &mut Vec<String>) -> Vec<PathBuf> {
             match std::fs::read_dir(&beside) {
                 Ok(entries) => {
                     let mut more: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-                    more.retain(|path| path.is_file() && extension(path) != "");
+                    more.retain(|path| path.is_file() && !extension(path).is_empty());
                     more.sort();
                     out.extend(more);
                 }

@@ -3,6 +3,7 @@
 //! Planning reads hardly any payload: what an asset needs of it was made into sources and parts before. So a
 //! schematic never seen before costs some milliseconds, and everything that can be refused is refused here.
 
+mod convert;
 mod encode;
 mod error;
 mod gather;
@@ -294,7 +295,10 @@ impl State {
             .run("planning an asset", move || state.assemble(&work, gathered, &schematic))
             .await??;
         match &recipe.output {
-            OutputRecipe::Disk(disk) => self.pack(layout, disk.compression, &recipe.inner_file_name).await,
+            OutputRecipe::Disk(disk) => {
+                let layout = self.convert(layout, disk.encoding, &recipe.inner_file_name).await?;
+                self.pack(layout, disk.compression, &recipe.inner_file_name).await
+            }
             _ => Ok(layout),
         }
     }
@@ -310,7 +314,7 @@ impl State {
             Compression::Xz => Codec::Xz,
             Compression::Zst => Codec::Zstd,
             Compression::Gz => Codec::Gzip,
-            Compression::TarGz => return Err(PlanError::NotYet("tar archives")),
+            Compression::TarGz => return self.archive(&layout).await,
         };
         let options = EncodeOptions { file_name: Some(inner_name.to_owned()), ..EncodeOptions::default() };
         self.encode(layout, codec, options).await

@@ -27,16 +27,22 @@ pub mod iso;
 pub mod kernel;
 pub mod layout;
 pub mod meta_partition;
+mod occupied;
 pub mod oci_layers;
 #[cfg(test)]
 mod oracle;
+pub mod ova;
 pub mod pe;
+pub mod qcow2;
 mod record;
 pub mod sector;
 pub mod squashfs;
+pub mod tar;
 pub mod testing;
 pub mod tree;
 pub mod uki;
+pub mod vhd;
+pub mod vmdk;
 pub mod xfs;
 
 pub use digest::Digest;

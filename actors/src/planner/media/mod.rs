@@ -5,7 +5,7 @@ mod esp;
 mod iso;
 mod uki;
 
-use factory_domain::recipe::{DiskEncoding, OutputRecipe, Recipe, ReleaseFile};
+use factory_domain::recipe::{OutputRecipe, Recipe, ReleaseFile};
 use factory_formats::Layout;
 
 use self::iso::payload_align;
@@ -17,9 +17,6 @@ use crate::schematics::Stored;
 pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
     match output {
         OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
-        OutputRecipe::Disk(disk) if disk.encoding != DiskEncoding::Raw => {
-            Err(PlanError::NotYet("disk formats other than raw"))
-        }
         _ => Ok(()),
     }
 }
@@ -35,7 +32,7 @@ impl Gathered {
 }
 
 impl State {
-    /// The asset without its compression. Runs on a worker thread.
+    /// The asset without its compression, a disk without its format. Runs on a worker thread.
     pub(super) fn assemble(
         &self,
         recipe: &Recipe,

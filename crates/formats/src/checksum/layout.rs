@@ -8,7 +8,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 
 use super::field::{self, Field};
 use super::{BlobChecks, GRAIN, GrainChecks};
-use crate::layout::{BlobRange, Framing, Run, RunSource};
+use crate::layout::{BlobRange, Framing, GRAIN_STRIDE, Run, RunSource};
 use crate::{Digest, Extent, Layout, ReadBlob};
 
 /// Blobs together with their tables of checks.
@@ -38,8 +38,8 @@ pub fn crc64(layout: &Layout, start: u64, end: u64, blobs: &dyn ReadChecks) -> i
 
 /// Computes CRCs of ranges of layouts over the same blobs, asking for each table once.
 ///
-/// Payload is read only where a range, or a chunk of a framed run, begins or ends inside a grain; see
-/// [`cheap_cut`].
+/// Payload is read only where a range, or a chunk of a framed run, begins or ends inside a grain (see
+/// [`cheap_cut`]), and where a run's own checksums need it ([`RunSource::Grains`]).
 pub struct LayoutChecks<'a> {
     blobs: &'a dyn ReadChecks,
     tables: BTreeMap<Digest, Arc<BlobChecks>>,
@@ -144,11 +144,9 @@ impl<'a> LayoutChecks<'a> {
                 add_repeat(sum, pattern, at, len);
                 Ok(())
             }
-            RunSource::Counter { .. } => {
-                let mut counter = crate::LayoutBuilder::new();
-                counter.run(run.clone());
-                self.add_read(sum, len, at - run.start(), &counter.build())
-            }
+            RunSource::Numbers(_) => self.add_read(sum, len, at - run.start(), GRAIN, run),
+            // Their own checksums need the payload, so there is nothing to gain from tables.
+            RunSource::Grains { .. } => self.add_read(sum, len, at - run.start(), GRAIN_STRIDE, run),
             RunSource::Framed { inner, framing } => self.add_framed(sum, inner, *framing, at, at + len),
         }
     }
@@ -205,14 +203,19 @@ impl<'a> LayoutChecks<'a> {
         Ok(())
     }
 
-    fn add_read(&mut self, sum: &mut Sum, len: u64, mut at: u64, layout: &Layout) -> io::Result<()> {
+    /// `len` bytes from `at` on of the run's window, read in steps that end where a unit of what the run
+    /// makes does.
+    fn add_read(&mut self, sum: &mut Sum, len: u64, mut at: u64, unit: u64, run: &Run) -> io::Result<()> {
+        let mut layout = crate::LayoutBuilder::new();
+        layout.run(run.clone());
+        let layout = layout.build();
         let end = at + len;
-        self.scratch.resize(GRAIN as usize, 0);
         while at < end {
-            let buf = &mut self.scratch[..GRAIN.min(end - at) as usize];
-            layout.read_exact_at(self.blobs, at, buf)?;
-            sum.bytes(buf);
-            at += buf.len() as u64;
+            let room = unit - (run.start() + at) % unit;
+            self.scratch.resize(room.min(end - at) as usize, 0);
+            layout.read_exact_at(self.blobs, at, &mut self.scratch)?;
+            sum.bytes(&self.scratch);
+            at += self.scratch.len() as u64;
         }
         Ok(())
     }
@@ -257,7 +260,7 @@ fn find_cut(layout: &Layout, after: u64, until: u64) -> Option<u64> {
         }
         Extent::Run(run) if inside < run.len() => match run.source() {
             RunSource::Framed { inner, framing } => find_framed_cut(run, inner, *framing, floor, inside),
-            RunSource::Repeat(_) | RunSource::Counter { .. } => Some(inside),
+            RunSource::Repeat(_) | RunSource::Numbers(_) | RunSource::Grains { .. } => Some(inside),
         },
         _ => Some(inside),
     };

@@ -7,11 +7,15 @@
 
 mod builder;
 mod extent;
+mod grains;
+mod numbers;
 mod read;
 mod run;
 
 pub use builder::LayoutBuilder;
 pub use extent::{BlobRange, Extent};
+pub use grains::{GRAIN_LEN, GRAIN_STRIDE};
+pub use numbers::{NumberForm, Numbers};
 pub use read::{Cursor, Piece, ReadBlob};
 pub use run::{Framing, Run, RunSource};
 
@@ -109,8 +113,8 @@ impl Layout {
             Extent::Bytes(bytes) => bytes.len(),
             Extent::Run(run) => match run.source() {
                 RunSource::Repeat(pattern) => pattern.len(),
-                RunSource::Counter { .. } => 0,
-                RunSource::Framed { inner, .. } => inner.inline_len(),
+                RunSource::Numbers(_) => 0,
+                RunSource::Framed { inner, .. } | RunSource::Grains { inner, .. } => inner.inline_len(),
             },
             Extent::Zero(_) | Extent::Blob(_) => 0,
         });
@@ -131,7 +135,7 @@ impl Layout {
             match extent {
                 Extent::Blob(range) => out.push(range.digest),
                 Extent::Run(run) => {
-                    if let RunSource::Framed { inner, .. } = run.source() {
+                    if let RunSource::Framed { inner, .. } | RunSource::Grains { inner, .. } = run.source() {
                         inner.collect_blobs(out);
                     }
                 }
@@ -172,12 +176,18 @@ impl Layout {
                             hash.update((pattern.len() as u64).to_le_bytes());
                             hash.update(pattern);
                         }
-                        RunSource::Counter { first } => {
-                            hash.update([1]);
-                            hash.update(first.to_le_bytes());
+                        RunSource::Numbers(numbers) => {
+                            hash.update([1, numbers.form.tag()]);
+                            hash.update(numbers.first.to_le_bytes());
+                            hash.update(numbers.step.to_le_bytes());
                         }
                         RunSource::Framed { inner, framing } => {
                             hash.update([2, framing.tag()]);
+                            inner.describe(hash);
+                        }
+                        RunSource::Grains { inner, first } => {
+                            hash.update([3]);
+                            hash.update(first.to_le_bytes());
                             inner.describe(hash);
                         }
                     }

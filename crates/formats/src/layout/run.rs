@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Layout, ReadBlob};
+use super::grains::{self, GRAIN_LEN, GRAIN_STRIDE};
+use super::{Layout, LayoutBuilder, NumberForm, Numbers, ReadBlob};
 
 /// A window of `len` bytes, from `start` on, of what a [`RunSource`] makes.
 #[derive(Clone)]
@@ -20,17 +21,21 @@ pub struct Run {
 pub enum RunSource {
     /// The same bytes over and over, without end.
     Repeat(Bytes),
-    /// Little-endian 32-bit numbers counting up by one from `first`: a contiguous FAT32 chain.
-    Counter {
-        /// The number in the first four bytes.
-        first: u32,
-    },
+    /// Numbers that count up: a contiguous FAT32 chain, a table of neighbouring clusters.
+    Numbers(Numbers),
     /// `inner`, cut into chunks that each have a small header in front: stored blocks of a codec.
     Framed {
         /// The bytes inside the frames.
         inner: Layout,
         /// How they are cut and what stands in front of each chunk.
         framing: Framing,
+    },
+    /// `inner`, whose length is a multiple of [`GRAIN_LEN`], as grains of a stream-optimised VMDK.
+    Grains {
+        /// The payload.
+        inner: Layout,
+        /// Number of the first grain on the disk.
+        first: u64,
     },
 }
 
@@ -110,10 +115,27 @@ impl Run {
         Self { source: Arc::new(RunSource::Repeat(pattern)), start: 0, len }
     }
 
-    /// `count` numbers from `first` on; the caller keeps `first + count` within 32 bits.
+    /// `count` little-endian 32-bit numbers counting up by one from `first` on; the caller keeps
+    /// `first + count` within 32 bits.
     pub fn counter(first: u32, count: u64) -> Self {
         debug_assert!(u64::from(first) + count <= 1 << 32);
-        Self { source: Arc::new(RunSource::Counter { first }), start: 0, len: count * 4 }
+        Self::numbers(Numbers { first: first.into(), step: 1, form: NumberForm::Le32 }, count)
+    }
+
+    /// The first `count` of some numbers.
+    pub fn numbers(numbers: Numbers, count: u64) -> Self {
+        let len = count * numbers.form.width();
+        Self { source: Arc::new(RunSource::Numbers(numbers)), start: 0, len }
+    }
+
+    /// `inner` as grains of a stream-optimised VMDK, the last one filled up with zeros; `first` is the
+    /// number of the first grain on the disk. Each takes [`GRAIN_STRIDE`] bytes.
+    pub fn grains(inner: &Layout, first: u64) -> Self {
+        let mut whole = LayoutBuilder::new();
+        whole.append(inner).align(GRAIN_LEN);
+        let inner = whole.build();
+        let len = inner.len() / GRAIN_LEN * GRAIN_STRIDE;
+        Self { source: Arc::new(RunSource::Grains { inner, first }), start: 0, len }
     }
 
     /// All of `inner` in frames.
@@ -151,10 +173,11 @@ impl Run {
         let at = self.start + offset;
         match &*self.source {
             RunSource::Repeat(pattern) => read_repeat(pattern, at, buf),
-            RunSource::Counter { first } => read_counter(*first, at, buf),
+            RunSource::Numbers(numbers) => numbers.read(at, buf),
             RunSource::Framed { inner, framing } => {
                 return read_framed(inner, *framing, blobs, at, buf);
             }
+            RunSource::Grains { inner, first } => return grains::read(inner, *first, blobs, at, buf),
         }
         Ok(())
     }
@@ -173,25 +196,6 @@ fn read_repeat(pattern: &[u8], at: u64, buf: &mut [u8]) {
         rest.copy_within(..take, done);
         done += take;
     }
-}
-
-fn read_counter(first: u32, at: u64, buf: &mut [u8]) {
-    let mut number = first.wrapping_add((at / 4) as u32);
-    let phase = (at % 4) as usize;
-    let mut buf = buf;
-    if phase != 0 {
-        let take = (4 - phase).min(buf.len());
-        buf[..take].copy_from_slice(&number.to_le_bytes()[phase..phase + take]);
-        buf = &mut buf[take..];
-        number = number.wrapping_add(1);
-    }
-    let (whole, rest) = buf.as_chunks_mut::<4>();
-    for slot in whole {
-        *slot = number.to_le_bytes();
-        number = number.wrapping_add(1);
-    }
-    let left = rest.len();
-    rest.copy_from_slice(&number.to_le_bytes()[..left]);
 }
 
 fn read_framed(
@@ -230,8 +234,11 @@ impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &*self.source {
             RunSource::Repeat(pattern) => write!(f, "Repeat({:#x} bytes", pattern.len())?,
-            RunSource::Counter { first } => write!(f, "Counter(from {first:#x}")?,
+            RunSource::Numbers(n) => {
+                write!(f, "Numbers({:?} from {:#x} by {:#x}", n.form, n.first, n.step)?;
+            }
             RunSource::Framed { inner, framing } => write!(f, "Framed({framing:?}, {inner:?}")?,
+            RunSource::Grains { inner, first } => write!(f, "Grains(from {first}, {inner:?}")?,
         }
         write!(f, ", {:#x}+{:#x})", self.start, self.len)
     }

@@ -19,8 +19,11 @@ fn slowly(layout: &Layout, blobs: &MemoryBlobs) -> Vec<u8> {
                     RunSource::Repeat(p) => {
                         p.iter().copied().cycle().take((run.start() + run.len()) as usize).collect()
                     }
-                    RunSource::Counter { first } => (0..(run.start() + run.len()).div_ceil(4))
-                        .flat_map(|i| (*first as u64 + i).to_le_bytes()[..4].to_vec())
+                    RunSource::Numbers(numbers) => slow_numbers(*numbers, run.start() + run.len()),
+                    RunSource::Grains { inner, first } => slowly(inner, blobs)
+                        .chunks(GRAIN_LEN as usize)
+                        .zip(*first..)
+                        .flat_map(|(payload, number)| slow_grain(payload, number))
                         .collect(),
                     RunSource::Framed { inner, framing } => slowly(inner, blobs)
                         .chunks(framing.chunk_len() as usize)
@@ -35,6 +38,33 @@ fn slowly(layout: &Layout, blobs: &MemoryBlobs) -> Vec<u8> {
             }
         }
     }
+    out
+}
+
+fn slow_numbers(numbers: Numbers, len: u64) -> Vec<u8> {
+    let values = (0..len).map(|i| numbers.first + i * numbers.step);
+    match numbers.form {
+        NumberForm::Le32 => {
+            values.take(len.div_ceil(4) as usize).flat_map(|n| (n as u32).to_le_bytes()).collect()
+        }
+        NumberForm::Be64 => values.take(len.div_ceil(8) as usize).flat_map(u64::to_be_bytes).collect(),
+    }
+}
+
+/// A grain as RFC 1950 and the table in section 7.3 of the specification say it.
+fn slow_grain(payload: &[u8], number: u64) -> Vec<u8> {
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for &byte in payload {
+        a = (a + u32::from(byte)) % 65521;
+        b = (b + a) % 65521;
+    }
+    let mut out = (number * 128).to_le_bytes().to_vec();
+    out.extend_from_slice(&65552_u32.to_le_bytes());
+    out.extend_from_slice(&[0x78, 1, 0, 0xFF, 0xFF, 0, 0]);
+    out.extend_from_slice(&payload[..65535]);
+    out.extend_from_slice(&[1, 1, 0, 0xFE, 0xFF, payload[65535]]);
+    out.extend_from_slice(&(b << 16 | a).to_be_bytes());
+    out.resize(129 * 512, 0);
     out
 }
 
@@ -125,11 +155,13 @@ fn fingerprints_tell_layouts_apart() {
         b.blob(BlobRange { digest: Digest::of(b"x"), offset, len: 5 });
         b.build().fingerprint()
     };
-    let framed = |framing| {
+    let run = |run| {
         let mut b = LayoutBuilder::new();
-        b.run(Run::framed(Layout::from_bytes(&b"hello"[..]), framing));
+        b.run(run);
         b.build().fingerprint()
     };
+    let framed = |framing| run(Run::framed(Layout::from_bytes(&b"hello"[..]), framing));
+    let numbers = |step, form| Numbers { first: 7, step, form };
     let all = [
         Layout::default().fingerprint(),
         Layout::from_bytes(&b"hello"[..]).fingerprint(),
@@ -138,6 +170,11 @@ fn fingerprints_tell_layouts_apart() {
         framed(Framing::Lzma2),
         framed(Framing::Lzma2First),
         framed(Framing::ZstdRaw),
+        run(Run::grains(&Layout::from_bytes(&b"hello"[..]), 0)),
+        run(Run::grains(&Layout::from_bytes(&b"hello"[..]), 1)),
+        run(Run::numbers(numbers(1, NumberForm::Le32), 6)),
+        run(Run::numbers(numbers(2, NumberForm::Le32), 6)),
+        run(Run::numbers(numbers(1, NumberForm::Be64), 3)),
     ];
     for (i, a) in all.iter().enumerate() {
         assert!(!all[i + 1..].contains(a), "{i}");
