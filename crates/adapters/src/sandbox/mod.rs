@@ -154,3 +154,43 @@ impl Sandbox for ProgramSandbox {
         Ok(SandboxOutcome { output, writes, tree, contents })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use factory_formats::file_tree::{FileTree, TreePath};
+
+    use super::*;
+
+    #[test]
+    fn nothing_runs_without_namespaces_that_are_required() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sandbox");
+        let sandbox = ProgramSandbox::new(&path, Isolation::Required, Limits::default()).unwrap();
+        sandbox.level.set(Err("bwrap: no such file".to_owned())).unwrap();
+        let program: TreePath = "x".parse().unwrap();
+        let error = sandbox.run(SandboxJob {
+            name: "get-options of overlay x",
+            files: &FileTree::new(),
+            contents: &mut Cursor::new(Vec::new()),
+            program: &program,
+            argument: "get-options",
+            input: &|_| String::new(),
+        });
+        assert_eq!(
+            error.err().map(|error| error.to_string()).unwrap(),
+            "programs of overlays cannot be run on this server: bwrap: no such file; install bubblewrap and \
+             allow user namespaces"
+        );
+    }
+
+    #[test]
+    fn a_place_of_an_earlier_run_is_cleared() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sandbox");
+        std::fs::create_dir_all(path.join("job-1/work/tree")).unwrap();
+        ProgramSandbox::new(&path, Isolation::Preferred, Limits::default()).unwrap();
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+    }
+}
