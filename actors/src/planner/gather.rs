@@ -7,8 +7,7 @@ use factory_domain::catalog::ExtensionRef;
 use factory_domain::extension::Manifest;
 use factory_domain::ports::{Reference, SourceError};
 use factory_domain::profile::ExtensionInput;
-use factory_domain::recipe::{GrubCore, OutputRecipe, Recipe, ReleaseFile};
-use factory_domain::schematic::Schematic;
+use factory_domain::recipe::{GrubCore, Recipe, ReleaseFile};
 use factory_domain::{Arch, TalosVersion};
 use factory_formats::extension::SystemDirectories;
 use factory_formats::squashfs::Compressor;
@@ -53,7 +52,7 @@ pub(super) fn compressor(version: &TalosVersion) -> Compressor {
 }
 
 impl State {
-    pub(super) async fn gather(&self, recipe: &Recipe, schematic: &Schematic) -> Result<Gathered, PlanError> {
+    pub(super) async fn gather(&self, recipe: &Recipe) -> Result<Gathered, PlanError> {
         let files = self.release_files(recipe).await?;
         let extensions = self.extensions(recipe).await?;
         let with_modules: Vec<_> = extensions
@@ -90,10 +89,7 @@ impl State {
             _ => None,
         };
         let grub = self.grub(recipe).await?;
-        let board = match (&recipe.output, &recipe.overlay) {
-            (OutputRecipe::Disk(_), Some(overlay)) => self.board(overlay, recipe.arch, schematic).await?,
-            _ => Board::default(),
-        };
+        let board = self.board(recipe).await?;
         Ok(Gathered { files, extensions, indexes, grub, kernel, board })
     }
 

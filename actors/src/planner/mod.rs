@@ -288,7 +288,7 @@ impl State {
             return Ok(Layout::from_bytes(line.clone().into_bytes()));
         }
         media::check_makable(&recipe.output)?;
-        let gathered = self.gather(recipe, &stored.schematic).await?;
+        let gathered = self.gather(recipe).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
         let layout = self
             .workers

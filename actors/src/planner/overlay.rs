@@ -6,9 +6,11 @@ use std::sync::Arc;
 use factory_domain::Arch;
 use factory_domain::asset::AssetPath;
 use factory_domain::catalog::OverlayRef;
+use factory_domain::goyaml::Mapping;
 use factory_domain::overlay_program::{OverlayOptions, options_yaml};
 use factory_domain::ports::Reference;
 use factory_domain::profile::{Kind, OverlayProfile};
+use factory_domain::recipe::{OutputRecipe, Recipe};
 use factory_domain::schematic::Schematic;
 use factory_formats::Layout;
 use factory_formats::disk::RawWrite;
@@ -101,7 +103,7 @@ impl State {
         }
         let profile = self.overlay_profile(overlay, path.request().arch).await?;
         let options = match say {
-            Say::Everything => self.overlay_options(overlay, schematic).await?,
+            Say::Everything => self.overlay_options(overlay, &schematic.overlay.options).await?,
             _ => Arc::default(),
         };
         Ok(Wishes { profile, options })
@@ -130,46 +132,41 @@ impl State {
     async fn overlay_options(
         &self,
         overlay: &OverlayRef,
-        schematic: &Schematic,
+        options: &Mapping,
     ) -> Result<Arc<OverlayOptions>, PlanError> {
         let host = self.overlay_image(overlay, self.options.host_arch).await?;
-        let spec = OverlayAnswerSpec { host, options: schematic.overlay.options.clone() };
+        let spec = OverlayAnswerSpec { host, options: options.clone() };
         Ok(self.peers.overlay_answers.ask(BuildPart { spec }).await?)
     }
 
-    /// What the overlay's program puts on a disk. Run once for each set of options.
-    pub(super) async fn board(
-        &self,
-        overlay: &OverlayRef,
-        arch: Arch,
-        schematic: &Schematic,
-    ) -> Result<Board, PlanError> {
-        let options = self.overlay_options(overlay, schematic).await?;
+    /// What the overlay's program puts on a disk. Run once for each set of options. Empty without an overlay,
+    /// and for everything that is no disk.
+    pub(super) async fn board(&self, recipe: &Recipe) -> Result<Board, PlanError> {
+        let (OutputRecipe::Disk(_), Some(overlay)) = (&recipe.output, &recipe.overlay) else {
+            return Ok(Board::default());
+        };
+        let options = self.overlay_options(overlay, &recipe.overlay_options).await?;
         let spec = OverlayInstallSpec {
             host: self.overlay_image(overlay, self.options.host_arch).await?,
-            target: self.overlay_image(overlay, arch).await?,
-            options: schematic.overlay.options.clone(),
+            target: self.overlay_image(overlay, recipe.arch).await?,
+            options: recipe.overlay_options.clone(),
         };
         let files = self.peers.overlay_installs.ask(BuildPart { spec }).await?;
         Ok(Board { skip: options.partition_offset, files })
     }
 
-    /// What an installer carries of an overlay, below `overlay/` (`52-installer-images.md` §3).
+    /// What an installer carries of its overlay, below `overlay/` (`52-installer-images.md` §3).
     #[allow(dead_code, reason = "installers come with their own issue")]
-    pub(super) async fn installer_overlay(
-        &self,
-        overlay: &OverlayRef,
-        arch: Arch,
-        schematic: &Schematic,
-    ) -> Result<FileTree<Layout>, PlanError> {
-        let spec = self.overlay_image(overlay, arch).await?;
+    pub(super) async fn overlay_files(&self, recipe: &Recipe) -> Result<Option<FileTree<Layout>>, PlanError> {
+        let Some(overlay) = &recipe.overlay else { return Ok(None) };
+        let spec = self.overlay_image(overlay, recipe.arch).await?;
         let part = self.peers.overlay_layers.ask(BuildPart { spec }).await?;
         let mut files = part.files.clone().try_map(|_, piece| Ok::<_, PlanError>(piece.layout()))?;
-        let options = options_yaml(&schematic.overlay.options);
+        let options = options_yaml(&recipe.overlay_options);
         let path = TreePath::clean("extra-options").ok().flatten();
         let path = path.ok_or_else(|| PlanError::unmakable("the overlay of an installer", "no path"))?;
         files.put(path, Node::file(0o644, Layout::from_bytes(options.into_bytes())));
-        Ok(files)
+        Ok(Some(files))
     }
 
     async fn overlay_image(&self, overlay: &OverlayRef, arch: Arch) -> Result<OverlayImage, PlanError> {
