@@ -20,6 +20,8 @@ use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{ReleaseSource, Repository, SignatureCheck, Signer};
 
+use url::Url;
+
 use crate::settings::{Checked, Settings};
 
 /// What is running behind the front door.
@@ -72,10 +74,11 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
         sandbox: Arc::new(sandbox),
+        signer: Arc::clone(&signer),
         clock,
     };
     let arbiter = actix_rt::Arbiter::current();
-    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings)?);
+    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked)?);
     Ok(Wired { factory, signer })
 }
 
@@ -162,7 +165,7 @@ fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer
     Ok(Arc::new(key))
 }
 
-fn factory_options(settings: &Settings) -> Result<FactoryOptions, String> {
+fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOptions, String> {
     let version =
         |key: &str, text: &str| TalosVersion::parse(text).map_err(|error| format!("{key}: {error}"));
     let repository = |key: &str, text: &str| {
@@ -201,5 +204,12 @@ fn factory_options(settings: &Settings) -> Result<FactoryOptions, String> {
             },
         },
         external_url: settings.http.external_url.clone(),
+        external_host: host_of(&checked.external_url),
     })
+}
+
+/// Host of an address, with its port when that is not the usual one: how images are named.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

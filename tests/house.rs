@@ -45,6 +45,7 @@ fn rooms_use_only_what_they_may() {
         "liblzma",
         "object",
         "serde",
+        "serde_json",
         "sha2",
         "tar",
         "thiserror",

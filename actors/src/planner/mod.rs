@@ -9,6 +9,7 @@ mod error;
 mod gather;
 mod grub;
 mod initramfs;
+mod installer;
 mod media;
 mod overlay;
 mod recent;
@@ -30,6 +31,8 @@ use factory_formats::Layout;
 use factory_formats::encode::{Codec, EncodeOptions};
 
 pub use self::error::PlanError;
+pub(crate) use self::installer::version_annotations;
+pub use self::installer::{InstallerImage, OverlayFiles};
 use self::overlay::Wishes;
 use self::recent::Recent;
 use crate::ask::{Ask, Envelope};
@@ -88,6 +91,8 @@ pub struct PlannedAsset {
     pub etag: String,
     /// What of the schematic has no effect on it.
     pub ignored: Vec<Ignored>,
+    /// The container image in it. Only an installer has one.
+    pub installer: Option<InstallerImage>,
 }
 
 impl Ask for PlanAsset {
@@ -133,6 +138,8 @@ pub struct Options {
     pub components: Components,
     /// Address of the factory as configured. Machines are told it.
     pub external_url: String,
+    /// Host of that address, with its port if any: where installer images are pulled from.
+    pub external_host: String,
     /// Name and version of the maker of GRUB's images.
     pub grub_tool: String,
     /// Architecture of the programs that can be run here.
@@ -229,12 +236,20 @@ impl State {
         let stored = self.peers.schematics.ask(GetSchematic { id: want.schematic }).await?;
         self.peers.catalog.ask(CheckVersion { version: want.version.clone() }).await?;
         let recipe = self.recipe(want, &stored).await?;
-        let layout = self.layout(&recipe, &stored).await?;
+        let (layout, installer) = match &recipe.output {
+            OutputRecipe::Installer(installer) => {
+                let image = self.installer(&recipe, installer, &stored).await?;
+                let name = self.options.image_name(&want.path.target(), &want.schematic, &want.version);
+                (image.archive(name)?, Some(image))
+            }
+            _ => (self.layout(&recipe, &stored).await?, None),
+        };
         metrics::histogram!("image_factory_plan_seconds").record(started.elapsed().as_secs_f64());
         Ok(PlannedAsset {
             etag: format!("\"{}\"", layout.fingerprint().hex()),
             layout,
             ignored: ignored(&want.path.request(), &stored.schematic, &want.version),
+            installer,
         })
     }
 
@@ -287,7 +302,6 @@ impl State {
         if let OutputRecipe::Cmdline(line) = &recipe.output {
             return Ok(Layout::from_bytes(line.clone().into_bytes()));
         }
-        media::check_makable(&recipe.output)?;
         let gathered = self.gather(recipe).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
         let layout = self

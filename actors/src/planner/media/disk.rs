@@ -4,12 +4,14 @@ use factory_domain::Arch;
 use factory_domain::meta::records;
 use factory_domain::recipe::{DataPartitions, DiskLayout, DiskRecipe, Recipe, ReleaseFile};
 use factory_formats::disk::{
-    self, BootVolume, Bootloader, DiskOptions, DiskParts, PartitionSizes, StatePartitions,
+    self, BootVolume, Bootloader, DiskError, DiskOptions, DiskParts, PartitionSizes, StatePartitions,
 };
 use factory_formats::esp::Machine;
+use factory_formats::fat::FatError;
 use factory_formats::gpt::DiskGeometry;
 use factory_formats::pe::PePlan;
 use factory_formats::sector::SectorSize;
+use factory_formats::xfs::XfsError;
 use factory_formats::{Layout, meta_partition};
 
 use super::esp;
@@ -50,8 +52,13 @@ impl State {
             meta: meta.map_err(|error| fault(&error))?,
             raw: gathered.board.raw_writes(),
         };
-        let image = disk::image(&options(recipe, disk, gathered.board.skip)?, &parts)
-            .map_err(|error| fault(&error))?;
+        let image = disk::image(&options(recipe, disk, gathered.board.skip)?, &parts).map_err(|error| match error {
+            DiskError::Esp(FatError::NoRoom { .. } | FatError::FileSize { .. })
+            | DiskError::Boot(XfsError::NoRoom { .. }) => {
+                PlanError::TooLarge { what: WHAT, reason: error.to_string() }
+            }
+            other => fault(&other),
+        })?;
         Ok(image.layout)
     }
 }

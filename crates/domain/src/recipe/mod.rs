@@ -171,6 +171,12 @@ pub struct InstallerRecipe {
     pub files: Vec<(String, InstallerFile)>,
 }
 
+/// How many layers of a base image with so many layers stay in an installer (`52-installer-images.md` §2.1).
+/// The upper one of two holds boot files, which the installer brings along itself.
+pub const fn kept_base_layers(layers: usize) -> usize {
+    if layers == 2 { 1 } else { layers }
+}
+
 /// A file in an installer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstallerFile {

@@ -1,0 +1,201 @@
+//! A real registry (Debian's docker-registry) that serves the fixture release.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::process::{Process, free_port, wait_for};
+use super::{Client, Fixture};
+
+/// A running registry.
+pub struct Registry {
+    /// `host:port`.
+    pub address: String,
+    /// A client of it.
+    pub client: Client,
+    process: Process,
+    storage: PathBuf,
+    home: TempDir,
+}
+
+/// One request out of the access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Method.
+    pub method: String,
+    /// Path without query.
+    pub path: String,
+    /// Status of the answer.
+    pub status: u16,
+}
+
+impl Registry {
+    /// A registry with the whole fixture that nobody can change.
+    pub fn with_fixture(fixture: &Fixture) -> Self {
+        Self::serve(shared_storage(fixture), true, tempfile::tempdir().expect("a directory"))
+    }
+
+    /// A registry with the whole fixture for one test to change as it likes.
+    pub fn to_change(fixture: &Fixture) -> Self {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let storage = home.path().join("storage");
+        // Files are shared by hard links: whoever changes one has to replace it.
+        let copied = Command::new("cp").arg("-al").arg(shared_storage(fixture)).arg(&storage).status();
+        assert!(copied.expect("cp runs").success(), "the registry's storage cannot be copied");
+        Self::serve(storage, false, home)
+    }
+
+    fn serve(storage: PathBuf, is_read_only: bool, home: TempDir) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let process = start(&address, &storage, is_read_only, home.path());
+        let client = Client::new(&format!("http://{address}"));
+        Self { address, client, process, storage, home }
+    }
+
+    /// Ends it. It may be started again.
+    pub fn stop(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again at the same address.
+    pub fn start_again(&mut self) {
+        self.process = start(&self.address, &self.storage, true, self.home.path());
+    }
+
+    /// The requests that it has answered since it was started.
+    pub fn requests(&self) -> Vec<Request> {
+        self.process.output().lines().filter_map(Request::parse).collect()
+    }
+
+    /// How often each blob was sent, most often first.
+    pub fn pulls(&self) -> Vec<(String, usize)> {
+        let mut counted = std::collections::BTreeMap::<String, usize>::new();
+        for request in self.requests() {
+            if request.method == "GET" && request.path.contains("/blobs/") && request.status < 300 {
+                *counted.entry(request.path).or_default() += 1;
+            }
+        }
+        let mut pulls: Vec<_> = counted.into_iter().collect();
+        pulls.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        pulls
+    }
+
+    /// A manifest by tag or digest: its media type, its bytes and its digest.
+    pub fn manifest(&self, repository: &str, reference: &str) -> (String, Vec<u8>, String) {
+        let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                      application/vnd.docker.distribution.manifest.list.v2+json, \
+                      application/vnd.docker.distribution.manifest.v2+json";
+        let path = format!("/v2/{repository}/manifests/{reference}");
+        let answer = self.client.ask("GET", &path, &[("accept", accept)]);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let digest = answer.header("docker-content-digest").to_owned();
+        (answer.header("content-type").to_owned(), answer.body, digest)
+    }
+
+    /// Lets a tag name a manifest that is there already.
+    pub fn tag(&self, repository: &str, reference: &str, tag: &str) {
+        let (media_type, bytes, _) = self.manifest(repository, reference);
+        let answer = self.client.put(&format!("/v2/{repository}/manifests/{tag}"), &media_type, bytes);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+
+    /// Lets a tag name nothing any more.
+    pub fn untag(&self, repository: &str, tag: &str) {
+        let tags =
+            self.storage.join("docker/registry/v2/repositories").join(repository).join("_manifests/tags");
+        let _ = fs::remove_dir_all(tags.join(tag));
+    }
+
+    /// Digests (hex) of the layers below an index or manifest.
+    pub fn layers(&self, repository: &str, reference: &str) -> Vec<String> {
+        let (_, bytes, _) = self.manifest(repository, reference);
+        let document: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+        let hex = |entry: &serde_json::Value| {
+            entry["digest"].as_str().expect("a digest").trim_start_matches("sha256:").to_owned()
+        };
+        if let Some(layers) = document["layers"].as_array() {
+            return layers.iter().map(hex).collect();
+        }
+        let children = document["manifests"].as_array().expect("an index").iter();
+        children.flat_map(|child| self.layers(repository, &format!("sha256:{}", hex(child)))).collect()
+    }
+
+    /// Changes a blob on the registry's disk by flipping one bit in its middle. The registry sends it as it is.
+    pub fn damage(&self, hex: &str) {
+        let path = self.storage.join(format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+        let mut bytes = fs::read(&path).expect("a blob");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::remove_file(&path).expect("the shared file stays");
+        fs::write(&path, bytes).expect("a damaged blob");
+    }
+}
+
+impl Request {
+    /// Reads a line in the combined log format.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line.split_once("] \"")?;
+        let (request, rest) = rest.split_once('"')?;
+        let mut words = request.split(' ');
+        let (method, target) = (words.next()?.to_owned(), words.next()?);
+        let path = target.split('?').next()?.to_owned();
+        let status = rest.split_whitespace().next()?.parse().ok()?;
+        Some(Self { method, path, status })
+    }
+}
+
+fn start(address: &str, storage: &Path, is_read_only: bool, home: &Path) -> Process {
+    // JSON is YAML.
+    let config = serde_json::json!({
+        "version": 0.1,
+        "http": {"addr": address, "secret": "none"},
+        "storage": {
+            "filesystem": {"rootdirectory": storage},
+            "maintenance": {"readonly": {"enabled": is_read_only}},
+        },
+        "log": {"level": "error", "accesslog": {"disabled": false}},
+    });
+    let file = home.join("registry.yml");
+    fs::write(&file, config.to_string()).expect("a configuration");
+    let mut command = Command::new("docker-registry");
+    command.arg("serve").arg(&file);
+    let log = home.join("registry.log");
+    let mut process = Process::start("docker-registry", "Debian", &mut command, &log);
+    wait_for("the registry listens", Duration::from_secs(20), || {
+        assert!(process.runs(), "docker-registry has ended:\n{}", process.tail());
+        std::net::TcpStream::connect(address).ok()
+    });
+    process
+}
+
+/// The storage of a registry with the whole fixture. It is made once for each fixture and kept in the target
+/// folder.
+fn shared_storage(fixture: &Fixture) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut hash = Sha256::new();
+    for file in [fixture.release.join("release-info.json"), fixture.key.clone()] {
+        hash.update(fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+    }
+    let storage = target.join(format!("registry-{}", &hex::encode(hash.finalize())[..16]));
+    let lock = File::create(target.join("registry.lock")).expect("a lock file");
+    lock.lock().expect("the lock");
+    if storage.exists() {
+        return storage;
+    }
+    let unfinished = tempfile::tempdir_in(target).expect("a directory");
+    let address = format!("127.0.0.1:{}", free_port());
+    let home = tempfile::tempdir().expect("a directory");
+    let registry = start(&address, &unfinished.path().join("storage"), false, home.path());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/fixture/make-release");
+    let mut push = Command::new(&script);
+    push.arg("--out").arg(&fixture.release).args(["--push-only", "--push", &format!("http://{address}")]);
+    let output = push.output().unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(registry);
+    fs::rename(unfinished.path().join("storage"), &storage).expect("the storage moves");
+    storage
+}
