@@ -31,8 +31,10 @@ use factory_formats::Layout;
 use factory_formats::encode::{Codec, EncodeOptions};
 
 pub use self::error::PlanError;
+pub use self::installer::InstallerImage;
+pub use self::installer::InstallerImage;
 pub(crate) use self::installer::version_annotations;
-pub use self::installer::{InstallerImage, OverlayFiles};
+pub(crate) use self::installer::version_annotations;
 use self::overlay::Wishes;
 use self::recent::Recent;
 use crate::ask::{Ask, Envelope};

@@ -156,7 +156,6 @@ impl State {
     }
 
     /// What an installer carries of its overlay, below `overlay/` (`52-installer-images.md` §3).
-    #[allow(dead_code, reason = "installers come with their own issue")]
     pub(super) async fn overlay_files(&self, recipe: &Recipe) -> Result<Option<FileTree<Layout>>, PlanError> {
         let Some(overlay) = &recipe.overlay else { return Ok(None) };
         let spec = self.overlay_image(overlay, recipe.arch).await?;

@@ -52,13 +52,16 @@ impl State {
             meta: meta.map_err(|error| fault(&error))?,
             raw: gathered.board.raw_writes(),
         };
-        let image = disk::image(&options(recipe, disk, gathered.board.skip)?, &parts).map_err(|error| match error {
-            DiskError::Esp(FatError::NoRoom { .. } | FatError::FileSize { .. })
-            | DiskError::Boot(XfsError::NoRoom { .. }) => {
-                PlanError::TooLarge { what: WHAT, reason: error.to_string() }
-            }
-            other => fault(&other),
-        })?;
+        let image =
+            disk::image(&options(recipe, disk, gathered.board.skip)?, &parts).map_err(
+                |error| match error {
+                    DiskError::Esp(FatError::NoRoom { .. } | FatError::FileSize { .. })
+                    | DiskError::Boot(XfsError::NoRoom { .. }) => {
+                        PlanError::TooLarge { what: WHAT, reason: error.to_string() }
+                    }
+                    other => fault(&other),
+                },
+            )?;
         Ok(image.layout)
     }
 }
