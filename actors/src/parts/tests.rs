@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use factory_adapters::testing::MemoryStore;
-use factory_domain::ports::{BlobKind, ScratchFile};
+use factory_domain::ports::{BlobKind, CoreImage, FactoryBlobs as _, GrubError, GrubImages, ScratchFile};
 
 use super::*;
 use crate::ask::AskError;
@@ -53,11 +53,22 @@ impl PartKind for Repeated {
     }
 }
 
-struct NoScratch;
+/// What no part of these tests needs.
+struct Nothing;
 
-impl Scratch for NoScratch {
+impl Scratch for Nothing {
     fn file(&self) -> std::io::Result<Box<dyn ScratchFile>> {
-        Err(std::io::Error::other("no part of these tests needs one"))
+        Err(std::io::Error::other("there is no room"))
+    }
+}
+
+impl GrubImages for Nothing {
+    fn tool(&self) -> Result<String, GrubError> {
+        Err(GrubError::Missing { tool: "nothing".to_owned(), reason: "it is not there".to_owned() })
+    }
+
+    fn core_image(&self, _: &CoreImage<'_>) -> Result<Vec<u8>, GrubError> {
+        self.tool().map(String::into_bytes)
     }
 }
 
@@ -70,7 +81,8 @@ struct Stage {
 /// A builder over a store, as after a start of the program.
 fn stage(store: &MemoryStore) -> Stage {
     let workers = Workers::start(4).unwrap();
-    let state = PartBuilder::<Repeated>::state(Arc::new(store.clone()), Arc::new(NoScratch), workers);
+    let bench = Bench { store: Arc::new(store.clone()), scratch: Arc::new(Nothing), grub: Arc::new(Nothing) };
+    let state = PartBuilder::<Repeated>::state(bench, workers);
     let make = move || PartBuilder::with(Arc::clone(&state));
     let keeper = Keeper::start(Repeated::NAME, Arbiter::current(), 100, make);
     Stage { store: store.clone(), keeper, builds: Arc::default() }
