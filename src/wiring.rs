@@ -13,11 +13,14 @@ use factory_adapters::grub::{GRUB_MKIMAGE, GrubMkimage};
 use factory_adapters::keys::LocalKey;
 use factory_adapters::oci_layout::OciLayouts;
 use factory_adapters::registry::{HostOptions, Limits, Password, RegistryOptions, RegistrySource};
+use factory_adapters::sandbox::{Isolation, Limits as SandboxLimits, ProgramSandbox};
 use factory_adapters::scratch::ScratchDirectory;
 use factory_adapters::store::{EmbeddedStore, StoreOptions};
 use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{ReleaseSource, Repository, SignatureCheck, Signer};
+
+use url::Url;
 
 use crate::settings::{Checked, Settings};
 
@@ -55,6 +58,14 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     let check = check(settings, &source)?;
     let signer = signing_key(settings, path.join(SIGNING_KEY))?;
     let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
+    let sandbox = path.join("sandbox");
+    let isolation = match settings.build.overlay_sandbox.as_str() {
+        "required" => Isolation::Required,
+        "off" => Isolation::Off,
+        _ => Isolation::Preferred,
+    };
+    let sandbox = ProgramSandbox::new(&sandbox, isolation, SandboxLimits::default())
+        .map_err(|error| format!("{}: {error}", sandbox.display()))?;
     let ports = Ports {
         source,
         check,
@@ -62,10 +73,12 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
+        sandbox: Arc::new(sandbox),
+        signer: Arc::clone(&signer),
         clock,
     };
     let arbiter = actix_rt::Arbiter::current();
-    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings)?);
+    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked)?);
     Ok(Wired { factory, signer })
 }
 
@@ -152,7 +165,7 @@ fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer
     Ok(Arc::new(key))
 }
 
-fn factory_options(settings: &Settings) -> Result<FactoryOptions, String> {
+fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOptions, String> {
     let version =
         |key: &str, text: &str| TalosVersion::parse(text).map_err(|error| format!("{key}: {error}"));
     let repository = |key: &str, text: &str| {
@@ -191,5 +204,12 @@ fn factory_options(settings: &Settings) -> Result<FactoryOptions, String> {
             },
         },
         external_url: settings.http.external_url.clone(),
+        external_host: host_of(&checked.external_url),
     })
+}
+
+/// Host of an address, with its port when that is not the usual one: how images are named.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

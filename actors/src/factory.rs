@@ -5,20 +5,21 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Lease, ReleaseSource, SchematicStore as SchematicPort, Scratch,
-    SignatureCheck, StoreError,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, Sandbox, SchematicStore as SchematicPort,
+    Scratch, SignatureCheck, Signer, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
 
 use crate::ask::AskError;
-use crate::catalog::{self, VersionCatalog};
+use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
-    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
-    PartError, PartKind,
+    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, OverlayAnswer,
+    OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind,
 };
 use crate::planner::{self, AssetPlanner, Peers};
+use crate::publisher::{self, InstallerPublisher};
 use crate::schematics::{self, SchematicStore};
 use crate::sources::{self, SourceFetcher};
 use crate::stream::{Buffers, LayoutStream};
@@ -38,8 +39,12 @@ pub struct Ports {
     pub schematics: Arc<dyn SchematicPort>,
     /// Room for builds.
     pub scratch: Arc<dyn Scratch>,
+    /// The factory's key.
+    pub signer: Arc<dyn Signer>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// Runs programs of overlays.
+    pub sandbox: Arc<dyn Sandbox>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -57,6 +62,8 @@ pub struct FactoryOptions {
     pub catalog: catalog::Options,
     /// Address of the factory as configured.
     pub external_url: String,
+    /// Host of that address, with its port if any.
+    pub external_host: String,
 }
 
 /// The running graph. Cheap to clone.
@@ -68,10 +75,15 @@ pub struct Factory {
     pub catalog: Arc<Keeper<VersionCatalog>>,
     /// Assets.
     pub planner: Arc<Keeper<AssetPlanner>>,
+    /// Release images.
+    pub sources: Arc<Keeper<SourceFetcher>>,
+    /// Installers in the registry.
+    pub publisher: Arc<Keeper<InstallerPublisher>>,
     /// Digests of layouts.
     hashes: Arc<Keeper<PartBuilder<Hashes>>>,
     /// Where images are pulled from.
     pub registry: SourceRegistry,
+    components: Components,
     store: Arc<dyn BlobStore>,
     workers: Workers,
     buffers: Buffers,
@@ -109,6 +121,7 @@ impl Factory {
 
         let registry = options.catalog.registry.clone();
         let components = options.catalog.components.clone();
+        let source_components = components.clone();
         let state = VersionCatalog::state(
             ports.source,
             Arc::clone(&sources),
@@ -124,36 +137,72 @@ impl Factory {
             tracing::warn!(%error, "assets with GRUB cannot be made");
             String::new()
         });
-        let bench = Bench { store: Arc::clone(&ports.store), scratch: ports.scratch, grub: ports.grub };
+        let host_arch = ports.sandbox.arch();
+        let bench = Bench {
+            store: Arc::clone(&ports.store),
+            scratch: ports.scratch,
+            grub: ports.grub,
+            sandbox: ports.sandbox,
+        };
         let builders = Builders { bench, workers: &workers, pending };
         let hashes = builders.builder::<Hashes>(on());
         let peers = Peers {
             schematics: Arc::clone(&schematics),
             catalog: Arc::clone(&catalog),
-            sources,
+            sources: Arc::clone(&sources),
             extensions: builders.builder::<Extension>(on()),
             modules: builders.builder::<Modules>(on()),
             indexes: builders.builder::<Indexes>(on()),
             grub: builders.builder::<Grub>(on()),
             kernels: builders.builder::<Kernel>(on()),
             compressed: builders.builder::<Compressed>(on()),
+            overlay_answers: builders.builder::<OverlayAnswer>(on()),
+            overlay_installs: builders.builder::<OverlayInstall>(on()),
+            overlay_layers: builders.builder::<OverlayLayer>(on()),
             hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
-        let planning = planner::Options { registry: registry.clone(), components, external_url, grub_tool };
+        let external_host = options.external_host;
+        let planning = planner::Options {
+            registry: registry.clone(),
+            components,
+            external_url,
+            grub_tool,
+            host_arch,
+            external_host: external_host.clone(),
+        };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);
         let planner = Keeper::start("planner", on(), pending, move || AssetPlanner::with(Arc::clone(&state)));
+
+        let peers = publisher::Peers {
+            schematics: Arc::clone(&schematics),
+            catalog: Arc::clone(&catalog),
+            planner: Arc::clone(&planner),
+        };
+        let (store, work) = (Arc::clone(&ports.store), workers.clone());
+        let state = InstallerPublisher::state(peers, store, work, ports.signer, external_host);
+        let publisher =
+            Keeper::start("publisher", on(), pending, move || InstallerPublisher::with(Arc::clone(&state)));
 
         Self {
             schematics,
             catalog,
             planner,
+            sources,
+            publisher,
+            components: source_components,
             hashes,
             registry,
             store: ports.store,
             workers,
             buffers: Buffers::default(),
         }
+    }
+
+    /// The repository of a release image that clients ask for by its usual name; `None` for images that are not
+    /// handed on.
+    pub fn source_repository(&self, name: &str) -> Option<Repository> {
+        self.components.find(name)?.under(&self.registry.namespace).ok()
     }
 
     /// Keeps the blobs of a layout in the store.

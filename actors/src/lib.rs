@@ -11,6 +11,7 @@ pub mod flights;
 pub mod keeper;
 pub mod parts;
 pub mod planner;
+pub mod publisher;
 pub mod schematics;
 pub mod sources;
 pub mod stream;

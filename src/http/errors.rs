@@ -5,13 +5,14 @@ use factory_actors::ask::AskError;
 use factory_actors::catalog::CatalogError;
 use factory_actors::parts::PartError;
 use factory_actors::planner::PlanError;
+use factory_actors::publisher::PublishError;
 use factory_actors::schematics::SchematicError;
 use factory_actors::sources::FetchError;
 use factory_actors::verifier::TrustError;
 use factory_domain::TalosVersion;
 use factory_domain::asset::{InvalidPath, quoted};
 use factory_domain::goyaml;
-use factory_domain::ports::{SourceError, StoreError, VerifyError};
+use factory_domain::ports::{SandboxError, SourceError, StoreError, VerifyError};
 use factory_domain::schematic::{self, SchematicId};
 
 use super::problem::Problem;
@@ -213,8 +214,23 @@ impl IntoProblem for PartError {
         match self {
             Self::Store(error) => error.into_problem(),
             Self::Input { .. } => problem(StatusCode::BAD_GATEWAY, self),
+            Self::Sandbox(error) => sandbox(error),
             _ => problem(StatusCode::INTERNAL_SERVER_ERROR, self),
         }
+    }
+}
+
+/// A board's program that says no says it of the options that it was given.
+fn sandbox(error: SandboxError) -> Problem {
+    match &error {
+        SandboxError::Failed { .. } => {
+            problem(StatusCode::BAD_REQUEST, format!("error enhancing profile from schematic: {error}"))
+        }
+        SandboxError::Unavailable { .. } => problem(StatusCode::NOT_IMPLEMENTED, error),
+        SandboxError::Exceeded { .. } | SandboxError::Leftover { .. } => {
+            problem(StatusCode::BAD_GATEWAY, error)
+        }
+        _ => problem(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
 }
 
@@ -224,9 +240,11 @@ impl IntoProblem for PlanError {
         match self {
             Self::Schematic(error) => error.into_problem(),
             Self::Catalog(error) => told(error, text),
-            Self::Refused(_) | Self::Profile(_) | Self::Recipe(_) | Self::Incompatible(_) => {
-                problem(StatusCode::BAD_REQUEST, text)
-            }
+            Self::Refused(_)
+            | Self::Profile(_)
+            | Self::Recipe(_)
+            | Self::Incompatible(_)
+            | Self::TooLarge { .. } => problem(StatusCode::BAD_REQUEST, text),
             Self::NotYet(_) => problem(StatusCode::NOT_IMPLEMENTED, text),
             Self::Fetch(error) => error.into_problem(),
             Self::NoReleaseFile { .. } => problem(StatusCode::BAD_GATEWAY, text),
@@ -235,6 +253,23 @@ impl IntoProblem for PlanError {
             Self::Busy(actor) => busy(actor),
             Self::Died(actor) => died(actor),
             _ => problem(StatusCode::INTERNAL_SERVER_ERROR, text),
+        }
+    }
+}
+
+impl IntoProblem for PublishError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Schematic(error) => error.into_problem(),
+            Self::Catalog(error) => error.into_problem(),
+            Self::Plan(error) => error.into_problem(),
+            Self::Store(error) => error.into_problem(),
+            Self::Busy(actor) => busy(actor),
+            Self::Died(actor) => died(actor),
+            Self::Name(_) => problem(StatusCode::BAD_REQUEST, self),
+            Self::NoImage(_) | Self::NoManifest(_) | Self::NoBlob(_) => problem(StatusCode::NOT_FOUND, self),
+            Self::Sign(_) => Problem::retry(self.to_string(), SOURCE_DOWN),
+            _ => problem(StatusCode::INTERNAL_SERVER_ERROR, self),
         }
     }
 }

@@ -12,6 +12,7 @@ mod keys;
 mod pages;
 mod problem;
 mod pxe;
+mod registry;
 mod request_id;
 mod routing;
 mod schematics;
@@ -51,6 +52,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     pxe::configure(config);
     catalog::configure(config);
     keys::configure(config);
+    registry::configure(config);
     pages::configure(config);
     config.default_service(web::to(routing::not_found));
 }

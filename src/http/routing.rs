@@ -23,6 +23,7 @@ pub const ROUTES: &[&str] = &[
     "/talosctl/{version}/{file}",
     "/secureboot/signing-cert.pem",
     "/oci/cosign/signing-key.pub",
+    "/v2",
 ];
 
 /// A route that answers `GET` and `HEAD`.

@@ -43,7 +43,7 @@ const LATER: &[Later] = &[
     Later { path: "artifacts.schematic", note: "schematics live in the embedded store", refused: None },
     Later {
         path: "artifacts.installer",
-        note: "installer images are not available in this version",
+        note: "installer images are served by the factory itself",
         refused: None,
     },
     Later { path: "registry.debug", note: "log.level shows what registry clients do", refused: None },

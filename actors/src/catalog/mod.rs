@@ -174,6 +174,21 @@ pub struct Components {
     pub installer: Repository,
 }
 
+impl Components {
+    /// The repository of an image that clients ask for by its usual name (10-http-api.md, 8.5).
+    pub fn find(&self, name: &str) -> Option<&Repository> {
+        match name {
+            "imager" => Some(&self.imager),
+            "extensions" => Some(&self.extensions),
+            "overlays" => Some(&self.overlays),
+            "talosctl-all" => Some(&self.talosctl),
+            "installer-base" => Some(&self.installer_base),
+            "installer" => Some(&self.installer),
+            _ => None,
+        }
+    }
+}
+
 /// What survives a restart of the actor.
 pub struct State {
     source: Arc<dyn ReleaseSource>,

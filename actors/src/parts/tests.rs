@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use factory_adapters::testing::MemoryStore;
-use factory_domain::ports::{BlobKind, CoreImage, FactoryBlobs as _, GrubError, GrubImages, ScratchFile};
+use factory_domain::Arch;
+use factory_domain::ports::{BlobKind, CoreImage, FactoryBlobs, SandboxJob, SandboxOutcome, ScratchFile};
 
 use super::*;
 use crate::ask::AskError;
@@ -53,22 +54,38 @@ impl PartKind for Repeated {
     }
 }
 
-/// What no part of these tests needs.
-struct Nothing;
+struct NoScratch;
 
-impl Scratch for Nothing {
+impl Scratch for NoScratch {
     fn file(&self) -> std::io::Result<Box<dyn ScratchFile>> {
-        Err(std::io::Error::other("there is no room"))
+        Err(std::io::Error::other("no part of these tests needs one"))
     }
 }
 
-impl GrubImages for Nothing {
+struct NoGrub;
+
+impl GrubImages for NoGrub {
     fn tool(&self) -> Result<String, GrubError> {
-        Err(GrubError::Missing { tool: "nothing".to_owned(), reason: "it is not there".to_owned() })
+        Err(GrubError::Missing {
+            tool: "none".to_owned(),
+            reason: "no part of these tests needs one".to_owned(),
+        })
     }
 
     fn core_image(&self, _: &CoreImage<'_>) -> Result<Vec<u8>, GrubError> {
         self.tool().map(String::into_bytes)
+    }
+}
+
+struct NoSandbox;
+
+impl Sandbox for NoSandbox {
+    fn arch(&self) -> Arch {
+        Arch::Amd64
+    }
+
+    fn run(&self, _: SandboxJob<'_>) -> Result<SandboxOutcome, SandboxError> {
+        Err(SandboxError::Unavailable { reason: "no part of these tests needs one".to_owned() })
     }
 }
 
@@ -81,7 +98,12 @@ struct Stage {
 /// A builder over a store, as after a start of the program.
 fn stage(store: &MemoryStore) -> Stage {
     let workers = Workers::start(4).unwrap();
-    let bench = Bench { store: Arc::new(store.clone()), scratch: Arc::new(Nothing), grub: Arc::new(Nothing) };
+    let bench = Bench {
+        store: Arc::new(store.clone()),
+        scratch: Arc::new(NoScratch),
+        grub: Arc::new(NoGrub),
+        sandbox: Arc::new(NoSandbox),
+    };
     let state = PartBuilder::<Repeated>::state(bench, workers);
     let make = move || PartBuilder::with(Arc::clone(&state));
     let keeper = Keeper::start(Repeated::NAME, Arbiter::current(), 100, make);

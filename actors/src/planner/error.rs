@@ -51,6 +51,14 @@ pub enum PlanError {
     /// A part could not be built.
     #[error(transparent)]
     Part(#[from] PartError),
+    /// What was asked for is larger than what it is put into.
+    #[error("the schematic is too large for {what}: {reason}")]
+    TooLarge {
+        /// What was being made.
+        what: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
     /// The pieces do not fit together.
     #[error("{what} cannot be made: {reason}")]
     Unmakable {
@@ -88,7 +96,7 @@ where
 
 impl PlanError {
     /// Something that does not fit together.
-    pub(super) fn unmakable(what: &'static str, reason: impl std::fmt::Display) -> Self {
+    pub(crate) fn unmakable(what: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Unmakable { what, reason: reason.to_string() }
     }
 

@@ -7,12 +7,13 @@ fn want(mark: usize) -> PlanAsset {
         schematic: SchematicId::of(mark.to_string().as_bytes()),
         version: TalosVersion::parse("v1.12.4").unwrap(),
         path: AssetPath::accept("kernel-amd64").unwrap(),
+        purpose: Purpose::Download,
     }
 }
 
 fn planned(inline: usize) -> Arc<PlannedAsset> {
     let layout = Layout::from_bytes(vec![1; inline]);
-    Arc::new(PlannedAsset { layout, etag: "\"x\"".to_owned(), ignored: Vec::new() })
+    Arc::new(PlannedAsset { layout, etag: "\"x\"".to_owned(), ignored: Vec::new(), installer: None })
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Manifests: from an image's digest to the layers for one platform.
 
+use std::sync::Arc;
+
 use factory_domain::Arch;
-use factory_domain::ports::{Descriptor, RawManifest, Reference, Repository};
+use factory_domain::ports::{BlobRef, Descriptor, RawManifest, Reference, Repository};
 use factory_formats::Digest;
 use serde::Deserialize;
 
@@ -15,9 +17,11 @@ struct Index {
 
 /// An image manifest, OCI or Docker schema 2.
 #[derive(Deserialize)]
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
+pub(super) struct Manifest {
+    /// The configuration.
+    pub config: Descriptor,
+    /// The layers, bottom first. There is at least one.
+    pub layers: Vec<Descriptor>,
 }
 
 /// The one thing of interest in an image configuration.
@@ -39,13 +43,13 @@ fn is_index(manifest: &RawManifest) -> bool {
 }
 
 impl State {
-    /// Descriptors of the layers of an image for one platform, bottom first.
-    pub(super) async fn layer_descriptors(
+    /// The manifest of an image for one platform.
+    pub(super) async fn platform_manifest(
         &self,
         repository: &Repository,
         digest: Digest,
         arch: Arch,
-    ) -> Result<Vec<Descriptor>, FetchError> {
+    ) -> Result<Manifest, FetchError> {
         let unusable =
             |reason: String| FetchError::Unusable { image: format!("{repository}@{digest}"), reason };
         let root = self.source.fetch_manifest(repository, &Reference::Digest(digest)).await?;
@@ -73,7 +77,7 @@ impl State {
         if manifest.layers.is_empty() || manifest.layers.len() > MAX_LAYERS {
             return Err(unusable(format!("it has {} layers", manifest.layers.len())));
         }
-        Ok(manifest.layers)
+        Ok(manifest)
     }
 
     async fn configured_arch(
@@ -81,21 +85,35 @@ impl State {
         repository: &Repository,
         config: &Descriptor,
     ) -> Result<String, FetchError> {
+        let (_held, bytes) = self.configuration(repository, config).await?;
+        let parsed = serde_json::from_slice::<Configuration>(&bytes).ok();
+        Ok(parsed.map(|configuration| configuration.architecture).unwrap_or_default())
+    }
+
+    /// A configuration, as a blob of the store and as bytes.
+    pub(super) async fn configuration(
+        &self,
+        repository: &Repository,
+        config: &Descriptor,
+    ) -> Result<(BlobRef, Vec<u8>), FetchError> {
         if config.size > MAX_CONFIGURATION {
             let reason = format!("its configuration has {} bytes", config.size);
             return Err(FetchError::Unusable { image: repository.to_string(), reason });
         }
         let blob = self.pull_blob(repository, config).await?;
-        let (store, size) = (std::sync::Arc::clone(&self.store), config.size as usize);
+        let (store, digest, size) = (Arc::clone(&self.store), config.digest, config.size as usize);
         let bytes = self
             .workers
             .run("reading a configuration", move || {
                 let mut bytes = vec![0; size];
-                store.read_exact_at(&blob.info.digest, 0, &mut bytes).map(|()| bytes)
+                store.read_exact_at(&digest, 0, &mut bytes).map(|()| bytes)
             })
             .await?;
-        let parsed = bytes.ok().and_then(|bytes| serde_json::from_slice::<Configuration>(&bytes).ok());
-        Ok(parsed.map(|configuration| configuration.architecture).unwrap_or_default())
+        let bytes = bytes.map_err(|error| FetchError::Unusable {
+            image: repository.to_string(),
+            reason: format!("its configuration cannot be read: {error}"),
+        })?;
+        Ok((blob, bytes))
     }
 }
 

@@ -3,7 +3,9 @@
 //! What a release image holds is recorded under the digest of its index, so a restart, a second asker or an
 //! unreachable registry costs nothing. Nothing of an image is fetched before its signature was accepted.
 
+mod base;
 mod image;
+mod proxy;
 mod pull;
 mod record;
 mod tags;
@@ -19,6 +21,10 @@ use factory_domain::ports::{
 };
 use factory_formats::Digest;
 
+pub use self::base::{BaseLayer, FetchBase, SourceBase};
+pub use self::proxy::{
+    ListSourceReferrers, ListSourceTags, PullSourceBlob, ReadSourceManifest, StatSourceBlob,
+};
 pub use self::record::{SourceFile, SourceFiles, SourceLayer, SourceLayers};
 pub(crate) use self::unpack::StoredLayers;
 use crate::ask::{Ask, AskError, Envelope};
@@ -171,6 +177,7 @@ pub struct State {
     options: Options,
     files: Flights<FetchFiles, Arc<SourceFiles>, FetchError>,
     layers: Flights<FetchLayers, Arc<SourceLayers>, FetchError>,
+    bases: Flights<FetchBase, Arc<SourceBase>, FetchError>,
     blobs: Flights<Digest, factory_domain::ports::BlobRef, FetchError>,
     tags: Flights<ImageRef, Digest, FetchError>,
 }
@@ -198,6 +205,7 @@ impl SourceFetcher {
             options,
             files: Flights::new(workers.clone()),
             layers: Flights::new(workers.clone()),
+            bases: Flights::new(workers.clone()),
             blobs: Flights::new(workers.clone()),
             tags: Flights::new(workers.clone()),
             workers,
@@ -234,6 +242,18 @@ impl Handler<Envelope<FetchLayers>> for SourceFetcher {
         let what = format!("fetching {}", want.image);
         let flight =
             self.state.layers.join(want.clone(), &what, move || async move { state.layers(&want).await });
+        envelope.answer_with(ctx, flight);
+    }
+}
+
+impl Handler<Envelope<FetchBase>> for SourceFetcher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<FetchBase>, ctx: &mut Context<Self>) {
+        let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
+        let what = format!("fetching {}", want.image);
+        let flight =
+            self.state.bases.join(want.clone(), &what, move || async move { state.base(&want).await });
         envelope.answer_with(ctx, flight);
     }
 }

@@ -24,8 +24,17 @@ impl State {
         digest: Digest,
         arch: Arch,
     ) -> Result<Vec<BlobRef>, FetchError> {
-        let descriptors = self.layer_descriptors(repository, digest, arch).await?;
-        try_join_all(descriptors.into_iter().map(|layer| {
+        let manifest = self.platform_manifest(repository, digest, arch).await?;
+        self.pull_all(repository, manifest.layers).await
+    }
+
+    /// These layers, at the same time.
+    pub(super) async fn pull_all(
+        self: &Arc<Self>,
+        repository: &Repository,
+        layers: Vec<Descriptor>,
+    ) -> Result<Vec<BlobRef>, FetchError> {
+        try_join_all(layers.into_iter().map(|layer| {
             // Images share layers: whoever wants one that is on its way waits for it.
             let (state, repository) = (Arc::clone(self), repository.clone());
             let what = format!("fetching {repository}@{}", layer.digest);

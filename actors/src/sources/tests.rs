@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use actix::Arbiter;
 use async_trait::async_trait;
 use factory_adapters::testing::{HandClock, MemorySource, MemoryStore, SourceCall};
-use factory_domain::ports::{FactoryBlobs as _, SignatureCheck, Verified, VerifyError};
+use factory_domain::ports::{FactoryBlobs, SignatureCheck, Verified, VerifyError};
 
 use super::*;
 

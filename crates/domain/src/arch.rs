@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::asset::quoted;
 
@@ -68,6 +68,13 @@ impl Serialize for Arch {
     }
 }
 
+impl<'de> Deserialize<'de> for Arch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +88,8 @@ mod tests {
         }
         for arch in Arch::ALL {
             assert_eq!(arch.to_string().parse(), Ok(arch));
+            let json = serde_json::to_string(&arch).unwrap();
+            assert_eq!(serde_json::from_str::<Arch>(&json).unwrap(), arch);
         }
     }
 

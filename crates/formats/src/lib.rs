@@ -28,6 +28,7 @@ pub mod kernel;
 pub mod layout;
 pub mod meta_partition;
 mod occupied;
+pub mod oci_image;
 pub mod oci_layers;
 #[cfg(test)]
 mod oracle;
@@ -38,6 +39,7 @@ mod record;
 pub mod sector;
 pub mod squashfs;
 pub mod tar;
+pub mod tar_layer;
 pub mod testing;
 pub mod tree;
 pub mod uki;

@@ -2,7 +2,8 @@
 
 use factory_domain::recipe::{IsoKind, IsoRecipe, OutputRecipe, Recipe, ReleaseFile};
 use factory_formats::Layout;
-use factory_formats::iso::{GrubMenu, Media, MediaOptions, media};
+use factory_formats::fat::FatError;
+use factory_formats::iso::{GrubMenu, IsoError, Media, MediaError, MediaOptions, media};
 use factory_formats::pe::PePlan;
 use factory_formats::uki::PayloadAlign;
 
@@ -56,7 +57,12 @@ impl State {
             guid_label: format!("talos-iso-{}-{}", recipe.version.tag(), recipe.arch),
             scheme: medium.usual_scheme(),
         };
-        let image = media(&options, &medium).map_err(|error| PlanError::unmakable(WHAT, error))?;
+        let image = media(&options, &medium).map_err(|error| match error {
+            MediaError::Esp(FatError::FileSize { .. }) | MediaError::Iso(IsoError::FileSize { .. }) => {
+                PlanError::TooLarge { what: WHAT, reason: error.to_string() }
+            }
+            other => PlanError::unmakable(WHAT, other),
+        })?;
         Ok(image.layout)
     }
 }

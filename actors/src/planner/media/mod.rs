@@ -13,14 +13,6 @@ use super::gather::Gathered;
 use super::{PlanError, State};
 use crate::schematics::Stored;
 
-/// Refuses what this version cannot make, before anything is fetched.
-pub(super) fn check_makable(output: &OutputRecipe) -> Result<(), PlanError> {
-    match output {
-        OutputRecipe::Installer(_) => Err(PlanError::NotYet("installer images")),
-        _ => Ok(()),
-    }
-}
-
 impl Gathered {
     /// A file of the release.
     pub(super) fn file(&self, file: ReleaseFile) -> Result<Layout, PlanError> {
@@ -57,7 +49,7 @@ impl State {
             OutputRecipe::Iso(iso) => self.iso_image(recipe, iso, &gathered, initramfs, uki),
             OutputRecipe::Disk(disk) => self.disk_image(recipe, disk, &gathered, initramfs, uki),
             OutputRecipe::Kernel | OutputRecipe::Cmdline(_) | OutputRecipe::Installer(_) => {
-                Err(PlanError::NotYet("installer images"))
+                Err(PlanError::unmakable("the asset", "it is made elsewhere"))
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::planner::{EPOCH, PlanError, State};
 const MAX_STUB: u64 = 16 << 20;
 
 impl State {
-    pub(super) fn uki(
+    pub(in crate::planner) fn uki(
         &self,
         recipe: &UkiRecipe,
         gathered: &Gathered,

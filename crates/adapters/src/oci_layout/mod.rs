@@ -223,6 +223,15 @@ impl ReleaseSource for OciLayouts {
         }
     }
 
+    async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, SourceError> {
+        let (repository, digest) = (repository.clone(), *digest);
+        self.blocking(format!("blob {digest} of {repository}"), move |shared, what| {
+            let opened = shared.root.open_blob(&repository, &digest);
+            Ok(opened.map_err(|error| shared.failed(what, &error))?.1)
+        })
+        .await
+    }
+
     async fn open_blob(
         &self,
         repository: &Repository,

@@ -7,7 +7,7 @@ use factory_domain::ports::{BlobStream, Repository, SourceError};
 use factory_formats::Digest;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use reqwest::header::CONTENT_RANGE;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use reqwest::{Method, Response};
 use tokio::time::timeout;
 
@@ -35,6 +35,22 @@ struct Connection {
 }
 
 impl Endpoint {
+    /// Length of a blob in bytes.
+    pub async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, Failure> {
+        let ask = Ask {
+            what: &format!("blob {digest} of {repository}"),
+            repository,
+            method: Method::HEAD,
+            url: self.url(repository, &format!("blobs/{digest}")),
+            accept: "*/*",
+            from: None,
+            expects: &[],
+        };
+        let head = self.document(&ask, 0).await?;
+        let len = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        len.ok_or_else(|| Failure::Wrong("it does not tell its length".to_owned()))
+    }
+
     /// A blob's bytes from `offset` on. The first answer is waited for, so that what does not exist shows.
     pub async fn open_blob(
         self: &Arc<Self>,

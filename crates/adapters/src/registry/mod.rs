@@ -148,6 +148,11 @@ impl ReleaseSource for RegistrySource {
         first_answer!(self, what, endpoint => endpoint.fetch_manifest(repository, reference))
     }
 
+    async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, SourceError> {
+        let what = format!("blob {digest} of {repository}");
+        first_answer!(self, what, endpoint => endpoint.blob_size(repository, digest))
+    }
+
     async fn open_blob(
         &self,
         repository: &Repository,

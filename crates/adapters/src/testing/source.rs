@@ -27,6 +27,8 @@ pub enum SourceCall {
     ResolveTag,
     /// [`ReleaseSource::fetch_manifest`].
     FetchManifest,
+    /// [`ReleaseSource::blob_size`].
+    BlobSize,
     /// [`ReleaseSource::open_blob`].
     OpenBlob,
     /// [`ReleaseSource::list_referrers`].
@@ -201,6 +203,12 @@ impl ReleaseSource for MemorySource {
         };
         let what = format!("{repository} {reference}");
         self.ask(SourceCall::FetchManifest, repository, &what, manifest).await
+    }
+
+    async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, SourceError> {
+        let what = format!("blob {digest} of {repository}");
+        let size = |contents: &Contents| contents.blobs.get(digest).map(|blob| blob.len() as u64);
+        self.ask(SourceCall::BlobSize, repository, &what, size).await
     }
 
     async fn open_blob(

@@ -1,5 +1,6 @@
 //! Names of installer images in the registry.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// What an image name such as `aws-installer-secureboot` asks for.
@@ -36,6 +37,15 @@ impl FromStr for InstallerName {
     }
 }
 
+impl fmt::Display for InstallerName {
+    /// The shortest name of the image.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { platform, secure_boot } = self;
+        let prefix = if platform == "metal" { "" } else { &format!("{platform}-") };
+        write!(f, "{prefix}installer{}", if *secure_boot { "-secureboot" } else { "" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +60,8 @@ mod tests {
             ("-installer", "metal", false),
         ] {
             let expected = InstallerName { platform: platform.to_owned(), secure_boot };
-            assert_eq!(name.parse(), Ok(expected), "{name}");
+            assert_eq!(name.parse(), Ok(expected.clone()), "{name}");
+            assert_eq!(expected.to_string().parse(), Ok(expected), "{name}");
         }
         for name in ["", "imager", "installers", "installer-base", "awsinstaller", "aws-secureboot"] {
             let error = name.parse::<InstallerName>().unwrap_err();

@@ -224,6 +224,12 @@ pub trait ReleaseSource: Send + Sync {
         reference: &Reference,
     ) -> Result<RawManifest, SourceError>;
 
+    /// Length of a blob in bytes.
+    ///
+    /// # Errors
+    /// [`SourceError::NotFound`] when there is no such blob.
+    async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, SourceError>;
+
     /// A blob's bytes from `offset` on. The receiver checks the digest of the whole.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::arch::Arch;
 use crate::asset::quoted;
 use crate::catalog::OverlayRef;
 use crate::cmdline::{BootProfile, LineTooLong, assemble, boot_profiles, check_length};
+use crate::goyaml::Mapping;
 use crate::platform::UnknownPlatform;
 use crate::profile::{
     EnrollKeys, ExtensionInput, InvalidProfile, Kind, PRODUCT, Profile, Refusal, check_profile,
@@ -72,6 +73,8 @@ pub struct Recipe {
     pub embedded_machine_configuration: String,
     /// Board support. Its program has a say in the command line, and works on disk images.
     pub overlay: Option<OverlayRef>,
+    /// What the schematic tells that program.
+    pub overlay_options: Mapping,
     /// The UKI that is made, as the asset itself or as a part of it.
     pub uki: Option<UkiRecipe>,
     /// GRUB's images that are on the medium.
@@ -168,6 +171,12 @@ pub struct InstallerRecipe {
     pub files: Vec<(String, InstallerFile)>,
 }
 
+/// How many layers of a base image with so many layers stay in an installer (`52-installer-images.md` §2.1).
+/// The upper one of two holds boot files, which the installer brings along itself.
+pub const fn kept_base_layers(layers: usize) -> usize {
+    if layers == 2 { 1 } else { layers }
+}
+
 /// A file in an installer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstallerFile {
@@ -240,6 +249,7 @@ impl Recipe {
             extensions: profile.extensions,
             embedded_machine_configuration: profile.embedded_machine_configuration,
             overlay: profile.overlay,
+            overlay_options: profile.overlay_options,
             uki,
             grub,
             output,

@@ -261,3 +261,47 @@ fn a_recipe_is_the_same_every_time() {
         assert_eq!(print(), print());
     }
 }
+
+#[test]
+fn grub_is_where_something_starts_with_it() {
+    use Bootloader::{DualBoot, Grub, None, SdBoot};
+    for (path, version, asked, expected) in [
+        ("metal-amd64.iso", "1.9.5", None, "i386-pc-eltorito x86_64-efi"),
+        ("metal-arm64.iso", "1.9.5", None, "arm64-efi"),
+        ("metal-amd64.iso", "1.10.0", None, "i386-pc-eltorito"),
+        ("metal-arm64.iso", "1.10.0", None, "i386-pc-eltorito"),
+        ("metal-amd64.iso", "1.12.0", None, "i386-pc-eltorito"),
+        ("metal-arm64.iso", "1.12.0", None, ""),
+        ("metal-arm64.iso", "1.12.0", Grub, "arm64-efi"),
+        ("metal-amd64.iso", "1.12.0", SdBoot, ""),
+        ("metal-amd64-secureboot.iso", "1.12.0", DualBoot, ""),
+        ("metal-amd64.raw", "1.7.0", None, "i386-pc x86_64-efi"),
+        ("metal-arm64.raw", "1.7.0", None, "arm64-efi"),
+        ("metal-amd64.raw", "1.12.0", None, "i386-pc"),
+        ("metal-amd64.raw", "1.12.0", SdBoot, ""),
+        ("metal-arm64.raw", "1.12.0", Grub, "arm64-efi"),
+        ("metal-amd64-uki.efi", "1.12.0", None, ""),
+        ("installer-amd64.tar", "1.12.0", None, ""),
+    ] {
+        let made = recipe_of(path, version, |profile| match profile.output.kind {
+            Kind::Iso => profile.output.iso.get_or_insert_default().bootloader = asked,
+            Kind::Image => profile.output.image.get_or_insert_default().bootloader = asked,
+            _ => {}
+        });
+        let formats: Vec<_> = made.unwrap().grub.iter().map(GrubCore::format).collect();
+        assert_eq!(formats.join(" "), expected, "{path} {version} {asked:?}");
+    }
+}
+
+#[test]
+fn grub_finds_its_files_on_the_medium_that_it_started_from() {
+    let core = |platform, medium| GrubCore { platform, medium };
+    let disk = core(GrubPlatform::I386Pc, GrubMedium::Disk);
+    assert_eq!((disk.prefix(), disk.boot_sector()), ("(,gpt3)/grub", Some("boot.img")));
+    for module in ["xfs", "part_gpt", "biosdisk", "linux"] {
+        assert!(disk.modules().contains(&module), "{module}");
+    }
+    let cd = core(GrubPlatform::Aa64Efi, GrubMedium::Iso);
+    assert_eq!((cd.prefix(), cd.boot_sector()), ("()/boot/grub", None));
+    assert!(cd.modules().contains(&"iso9660") && !cd.modules().contains(&"biosdisk"));
+}

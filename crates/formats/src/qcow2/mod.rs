@@ -3,6 +3,8 @@
 //! Everything is where it will stay when the first byte is written: header, reference counts, tables, then
 //! the clusters that hold data, in the order of the disk. Other clusters are left out and read as zeros.
 
+use std::iter::once;
+
 use crate::layout::{NumberForm, Numbers, Run};
 use crate::occupied::{Occupied, append_table};
 use crate::record::Record;
@@ -99,11 +101,11 @@ pub fn image(disk: &Layout, cluster_size: u32) -> Result<Layout, Qcow2Error> {
     let tables = data.coarser(per_table);
     let plan = Plan::new(cluster, (l1_entries * ENTRY).div_ceil(cluster), tables.count(), data.count());
     let entries = |first: u64| Numbers { first: first * cluster, step: cluster, form: NumberForm::Be64 };
-    let copied = |first: u64| Numbers { first: COPIED | first * cluster, ..entries(0) };
+    let copied = |first: u64| Numbers { first: COPIED | (first * cluster), ..entries(0) };
 
     let mut out = LayoutBuilder::new();
     out.slice(&header(&plan, cluster_size, size, l1_entries)).align(cluster);
-    append_table(&mut out, [0..plan.l1 - plan.refcount_blocks], entries(plan.refcount_blocks));
+    append_table(&mut out, once(0..plan.l1 - plan.refcount_blocks), entries(plan.refcount_blocks));
     out.align(cluster).run(Run::repeat(1_u16.to_be_bytes().to_vec().into(), plan.total)).align(cluster);
     append_table(&mut out, tables.ranges().iter().cloned(), copied(plan.l2));
     out.pad_to(plan.l2 * cluster);

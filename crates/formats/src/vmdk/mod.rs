@@ -4,6 +4,8 @@
 //! grains are left out and read as zeros. What is in a grain is compressed already or a few headers, so a
 //! compressor would gain nothing, and the length of the file is arithmetic.
 
+use std::iter::once;
+
 use crate::gpt::Guid;
 use crate::layout::{GRAIN_LEN, GRAIN_STRIDE, NumberForm, Numbers, Run};
 use crate::occupied::{Occupied, append_table};
@@ -78,7 +80,7 @@ pub fn stream_optimized(disk: &Layout) -> Result<Layout, VmdkError> {
 
     let mut out = LayoutBuilder::new();
     out.slice(&header(&plan)).bytes(descriptor(&plan, disk)).pad_to(DIRECTORY_AT * SECTOR);
-    append_table(&mut out, [0..plan.tables], entries(plan.first_table, TABLE_SECTORS));
+    append_table(&mut out, once(0..plan.tables), entries(plan.first_table, TABLE_SECTORS));
     out.pad_to(plan.first_table * SECTOR);
     let grains = entries(plan.first_grain, GRAIN_STRIDE / SECTOR);
     append_table(&mut out, data.ranges().iter().cloned(), grains);

@@ -95,6 +95,9 @@ async fn opens_blobs_anywhere(source: &dyn ReleaseSource, held: &Held) {
         let stream = source.open_blob(&imager, &digest, size, offset).await.unwrap();
         assert_eq!(drain(stream).await.unwrap(), layer[offset as usize..], "from {offset}");
     }
+    assert_eq!(source.blob_size(&imager, &digest).await.unwrap(), size);
+    let missing = source.blob_size(&imager, &Digest::of(b"?")).await;
+    assert!(matches!(missing, Err(SourceError::NotFound { .. })), "{missing:?}");
     let missing = source.open_blob(&imager, &Digest::of(b"?"), 1, 0).await.map(|_| ());
     assert!(matches!(missing, Err(SourceError::NotFound { .. })), "{missing:?}");
     for (size, offset) in [(size + 1, 0), (size - 1, 0), (size, size + 1), (size + 1, 5)] {

@@ -1,0 +1,202 @@
+//! Signatures of images with a key, in both forms that `cosign` knows: the older image under the tag
+//! `sha256-<hex>.sig` (51-builds-and-caching.md, 4.3) and the bundle that refers to the image (52, 6.3).
+//!
+//! Nothing here signs: these are the bytes to sign, and the documents that carry the signature.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::image::rfc3339;
+use super::{Annotations, Descriptor, Document, Manifest, NO_ANNOTATIONS, SCHEMA_VERSION, media_type};
+use crate::Digest;
+
+/// Annotation of a layer that holds its signature in base64.
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+
+/// Payload type of in-toto statements in DSSE envelopes.
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// What makes a statement a signature of an image.
+pub const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
+
+#[derive(Serialize)]
+struct SimpleSigning<'a> {
+    critical: Critical<'a>,
+    optional: Option<()>,
+}
+
+#[derive(Serialize)]
+struct Critical<'a> {
+    identity: Identity<'a>,
+    image: Image,
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Identity<'a> {
+    docker_reference: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Image {
+    docker_manifest_digest: Digest,
+}
+
+/// The document that is signed in the older form. `repository` is `<host>/<path>`, without tag.
+pub fn simple_signing(repository: &str, manifest: &Digest) -> Document {
+    let document = SimpleSigning {
+        critical: Critical {
+            identity: Identity { docker_reference: repository },
+            image: Image { docker_manifest_digest: *manifest },
+            r#type: "cosign container image signature",
+        },
+        optional: None,
+    };
+    Document::json(media_type::SIMPLE_SIGNING, &document)
+}
+
+/// The image that carries a signature of the older form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureImage {
+    /// Its manifest, which lies under the tag `sha256-<hex>.sig`.
+    pub manifest: Document,
+    /// Its configuration, that of an empty image.
+    pub config: Document,
+}
+
+#[derive(Serialize)]
+struct EmptyConfig {
+    architecture: &'static str,
+    created: String,
+    history: [History; 1],
+    os: &'static str,
+    rootfs: RootFs,
+    config: Nothing,
+}
+
+#[derive(Serialize)]
+struct History {
+    created: &'static str,
+}
+
+#[derive(Serialize)]
+struct RootFs {
+    r#type: &'static str,
+    diff_ids: [Digest; 1],
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+/// The image that carries `signature` (ASN.1 DER) over `payload`; `created` is in seconds since 1970.
+pub fn signature_image(payload: &Document, signature: &[u8], created: u64) -> SignatureImage {
+    let config = EmptyConfig {
+        architecture: "",
+        created: rfc3339(created),
+        history: [History { created: "0001-01-01T00:00:00Z" }],
+        os: "",
+        rootfs: RootFs { r#type: "layers", diff_ids: [payload.digest] },
+        config: Nothing {},
+    };
+    let config = Document::json(media_type::CONFIG, &config);
+    let annotations = Annotations::from([(SIGNATURE.to_owned(), STANDARD.encode(signature))]);
+    let manifest = Manifest {
+        schema_version: SCHEMA_VERSION,
+        media_type: media_type::MANIFEST,
+        config: config.descriptor(),
+        layers: vec![Descriptor { annotations: Some(&annotations), ..payload.descriptor() }],
+        annotations: &NO_ANNOTATIONS,
+        subject: None,
+        artifact_type: None,
+    };
+    let manifest = Document::json(media_type::MANIFEST, &manifest);
+    SignatureImage { manifest, config }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement<'a> {
+    #[serde(rename = "_type")]
+    kind: &'static str,
+    subject: [Subject<'a>; 1],
+    predicate_type: &'static str,
+    predicate: Nothing,
+}
+
+#[derive(Serialize)]
+struct Subject<'a> {
+    name: &'a str,
+    digest: Sha256,
+}
+
+#[derive(Serialize)]
+struct Sha256 {
+    sha256: String,
+}
+
+/// The in-toto statement that an image is signed.
+pub fn sign_statement(repository: &str, manifest: &Digest) -> Vec<u8> {
+    let statement = Statement {
+        kind: "https://in-toto.io/Statement/v1",
+        subject: [Subject { name: repository, digest: Sha256 { sha256: manifest.hex() } }],
+        predicate_type: SIGN_PREDICATE,
+        predicate: Nothing {},
+    };
+    serde_json::to_vec(&statement).unwrap_or_default()
+}
+
+/// The bytes that are signed for a statement: the pre-authentication encoding of DSSE, version 1.
+pub fn pre_authentication_encoding(statement: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {IN_TOTO} {} ", IN_TOTO.len(), statement.len());
+    [head.as_bytes(), statement].concat()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bundle {
+    media_type: &'static str,
+    verification_material: Material,
+    dsse_envelope: Envelope,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Material {
+    public_key: PublicKey,
+}
+
+#[derive(Serialize)]
+struct PublicKey {
+    hint: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    payload: String,
+    payload_type: &'static str,
+    signatures: [EnvelopeSignature; 1],
+}
+
+#[derive(Serialize)]
+struct EnvelopeSignature {
+    sig: String,
+}
+
+/// The Sigstore bundle of a statement and its signature (ASN.1 DER) with the key whose SubjectPublicKeyInfo
+/// has the digest `key`.
+pub fn sigstore_bundle(statement: &[u8], signature: &[u8], key: &Digest) -> Document {
+    let bundle = Bundle {
+        media_type: media_type::BUNDLE,
+        verification_material: Material { public_key: PublicKey { hint: STANDARD.encode(key.as_bytes()) } },
+        dsse_envelope: Envelope {
+            payload: STANDARD.encode(statement),
+            payload_type: IN_TOTO,
+            signatures: [EnvelopeSignature { sig: STANDARD.encode(signature) }],
+        },
+    };
+    Document::json(media_type::BUNDLE, &bundle)
+}
