@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, SchematicStore as SchematicPort, Scratch,
-    SecureBootKeys, SignatureCheck, Signer, StoreError,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, Sandbox, SchematicStore as SchematicPort,
+    Scratch, SecureBootKeys, SignatureCheck, Signer, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
@@ -16,7 +16,8 @@ use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
     Bench, BuildPart, Compressed, Enrollments, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules,
-    PartBuilder, PartError, PartKind, SignedPrograms, SignedUkis,
+    OverlayAnswer, OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind, SignedPrograms,
+    SignedUkis,
 };
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::publisher::{self, InstallerPublisher};
@@ -45,6 +46,8 @@ pub struct Ports {
     pub grub: Arc<dyn GrubImages>,
     /// The keys that sign boot files. None when Secure Boot is off.
     pub secure_boot: Option<Arc<SecureBootKeys>>,
+    /// Runs programs of overlays.
+    pub sandbox: Arc<dyn Sandbox>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -137,7 +140,13 @@ impl Factory {
             tracing::warn!(%error, "assets with GRUB cannot be made");
             String::new()
         });
-        let bench = Bench { store: Arc::clone(&ports.store), scratch: ports.scratch, grub: ports.grub };
+        let host_arch = ports.sandbox.arch();
+        let bench = Bench {
+            store: Arc::clone(&ports.store),
+            scratch: ports.scratch,
+            grub: ports.grub,
+            sandbox: ports.sandbox,
+        };
         let builders = Builders { bench, workers: &workers, pending };
         let hashes = builders.builder::<Hashes>(on());
         let peers = Peers {
@@ -150,6 +159,9 @@ impl Factory {
             grub: builders.builder::<Grub>(on()),
             kernels: builders.builder::<Kernel>(on()),
             compressed: builders.builder::<Compressed>(on()),
+            overlay_answers: builders.builder::<OverlayAnswer>(on()),
+            overlay_installs: builders.builder::<OverlayInstall>(on()),
+            overlay_layers: builders.builder::<OverlayLayer>(on()),
             hashes: Arc::clone(&hashes),
             signed_programs: builders.builder::<SignedPrograms>(on()),
             signed_ukis: builders.builder::<SignedUkis>(on()),
@@ -163,6 +175,7 @@ impl Factory {
             external_url,
             grub_tool,
             secure_boot: ports.secure_boot,
+            host_arch,
             external_host: external_host.clone(),
         };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);

@@ -13,4 +13,5 @@ mod support;
 
 mod machine;
 mod main_path;
+mod overlay;
 mod secure_boot;

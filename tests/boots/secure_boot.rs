@@ -73,8 +73,7 @@ fn keys_are_enrolled_and_signed_files_alone_start() {
     std::fs::write(&altered, bytes).unwrap();
     let script = qemu_boot().unwrap();
     let log = lab.folder().join("refused.log");
-    let refusal =
-        ["--expect", "Boot0001 .*Access Denied", "--timeout", "300", "--serial", text(&log)];
+    let refusal = ["--expect", "Boot0001 .*Access Denied", "--timeout", "300", "--serial", text(&log)];
     let output =
         Command::new(script).args(["--uki", text(&altered)]).args(enrolled).args(refusal).output().unwrap();
     let serial = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();

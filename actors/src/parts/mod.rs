@@ -9,6 +9,7 @@ mod grub;
 mod hashes;
 mod kernel;
 mod modules;
+mod overlay;
 mod piece;
 mod signed;
 
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{
-    BlobRef, BlobStore, GrubError, GrubImages, KeyError, Record, RecordKey, RecordKind, Scratch, StoreError,
+    BlobRef, BlobStore, GrubError, GrubImages, KeyError, Record, RecordKey, RecordKind, Sandbox,
+    SandboxError, Scratch, StoreError,
 };
 use factory_formats::Digest;
 use serde::Serialize;
@@ -29,6 +31,10 @@ pub use self::grub::{Grub, GrubPart, GrubSpec};
 pub use self::hashes::{HashPart, HashSpec, Hashes};
 pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
+pub use self::overlay::{
+    OverlayAnswer, OverlayAnswerSpec, OverlayImage, OverlayInstall, OverlayInstallPart, OverlayInstallSpec,
+    OverlayLayer, OverlayLayerPart,
+};
 pub use self::piece::Piece;
 pub use self::signed::{
     Encoded, EnrollmentFiles, EnrollmentSpec, Enrollments, ProgramSignature, ProgramSpec, SignedPrograms,
@@ -53,6 +59,9 @@ pub enum PartError {
     /// GRUB's tool could not make it.
     #[error(transparent)]
     Grub(#[from] GrubError),
+    /// An overlay's program has no result.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The store failed, or a source was evicted meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,6 +89,8 @@ pub struct Bench {
     pub scratch: Arc<dyn Scratch>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// Runs programs of overlays.
+    pub sandbox: Arc<dyn Sandbox>,
 }
 
 /// What a build made.

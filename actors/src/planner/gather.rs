@@ -14,6 +14,7 @@ use factory_formats::squashfs::Compressor;
 use futures_util::future::try_join_all;
 use semver::Version;
 
+use super::overlay::Board;
 use super::secure_boot::SignedBoot;
 use super::{PlanError, State};
 use crate::parts::{
@@ -36,6 +37,8 @@ pub(super) struct Gathered {
     pub signed: Option<SignedBoot>,
     /// What the kernel says of itself; only when a UKI is made.
     pub kernel: Option<Arc<KernelFacts>>,
+    /// What a board needs on a disk; empty without an overlay and for everything else.
+    pub board: Board,
 }
 
 /// Where a version has firmware and modules.
@@ -89,7 +92,8 @@ impl State {
             _ => None,
         };
         let grub = self.grub(recipe).await?;
-        Ok(Gathered { files, extensions, indexes, grub, signed: None, kernel })
+        let board = self.board(recipe).await?;
+        Ok(Gathered { files, extensions, indexes, grub, signed: None, kernel, board })
     }
 
     async fn release_files(&self, recipe: &Recipe) -> Result<BTreeMap<ReleaseFile, SourceFile>, PlanError> {
