@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "pkcs11")]
+use factory_adapters::keys::Token;
 use factory_adapters::keys::{Passphrase, RsaFileKey, generate_secure_boot_keys, load_certificate};
 use factory_domain::ports::{KeyError, RsaSigner, SecureBootKeys};
 
-use crate::settings::SecureBoot;
+use crate::settings::{KeySource, SecureBoot, SecureBootFile, SecureBootPkcs11};
 
 /// Loads and checks the configured keys. None when Secure Boot is off.
 ///
@@ -16,7 +18,15 @@ pub fn load(settings: &SecureBoot) -> Result<Option<Arc<SecureBootKeys>>, String
     if !settings.enabled {
         return Ok(None);
     }
-    let file = &settings.file;
+    let keys = match settings.source() {
+        KeySource::File(file) => of_files(file)?,
+        KeySource::Pkcs11(token) => of_token(token)?,
+    };
+    tracing::info!(certificate = %keys.certificate().fingerprint(), "boot files are signed");
+    Ok(Some(Arc::new(keys)))
+}
+
+fn of_files(file: &SecureBootFile) -> Result<SecureBootKeys, String> {
     let at = |key: &'static str| move |error: KeyError| format!("secureBoot.file.{key}: {error}");
     let certificate = load_certificate(file.signing_cert_path.as_ref()).map_err(at("signingCertPath"))?;
     let signing = key(
@@ -29,12 +39,31 @@ pub fn load(settings: &SecureBoot) -> Result<Option<Arc<SecureBootKeys>>, String
         signing.map_err(at("signingKeyPath"))?,
         pcr.map_err(at("pcrKeyPath"))?,
     );
-    let keys = keys.map_err(|error| {
+    keys.map_err(|error| {
         let (key, certificate) = (&file.signing_key_path, &file.signing_cert_path);
         format!("secureBoot.file: {key} and {certificate}: {error}")
-    })?;
-    tracing::info!(certificate = %keys.certificate().fingerprint(), "boot files are signed");
-    Ok(Some(Arc::new(keys)))
+    })
+}
+
+#[cfg(feature = "pkcs11")]
+fn of_token(settings: &SecureBootPkcs11) -> Result<SecureBootKeys, String> {
+    let at = |key: &'static str| move |error: KeyError| format!("secureBoot.pkcs11.{key}: {error}");
+    let certificate = load_certificate(settings.signing_cert_path.as_ref()).map_err(at("signingCertPath"))?;
+    let pin = passphrase(&settings.pin, &settings.pin_file).read().map_err(at("pinFile"))?;
+    let token = Token::open(settings.module.as_ref(), &settings.token_label, &pin.unwrap_or_default());
+    let token = token.map_err(at("module"))?;
+    let signing = token.key(&settings.signing_key_label).map_err(at("signingKeyLabel"))?;
+    let pcr = token.key(&settings.pcr_key_label).map_err(at("pcrKeyLabel"))?;
+    SecureBootKeys::new(certificate, Arc::new(signing), Arc::new(pcr)).map_err(|error| {
+        let (key, certificate) = (&settings.signing_key_label, &settings.signing_cert_path);
+        format!("secureBoot.pkcs11: {key} and {certificate}: {error}")
+    })
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn of_token(_: &SecureBootPkcs11) -> Result<SecureBootKeys, String> {
+    Err("secureBoot.pkcs11: this program was built without PKCS#11; build it with --features pkcs11"
+        .to_owned())
 }
 
 fn key(path: &str, passphrase: &Passphrase) -> Result<Arc<dyn RsaSigner>, KeyError> {

@@ -10,6 +10,8 @@ pub struct SecureBoot {
     pub enabled: bool,
     /// Keys in files.
     pub file: SecureBootFile,
+    /// Keys in a token.
+    pub pkcs11: SecureBootPkcs11,
 }
 
 /// `secureBoot.file`: keys in PEM files, PKCS#1 or PKCS#8, the latter encrypted or not.
@@ -32,7 +34,44 @@ pub struct SecureBootFile {
     pub pcr_key_passphrase_file: String,
 }
 
+/// `secureBoot.pkcs11`: keys in a token or security module, in builds with the feature `pkcs11`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecureBootPkcs11 {
+    /// Path of the module, a shared library.
+    pub module: String,
+    /// Label of the token.
+    pub token_label: String,
+    /// PIN of its user, or `${VARIABLE}`.
+    pub pin: String,
+    /// File with the PIN.
+    pub pin_file: String,
+    /// Label of the key that signs UKIs, systemd-boot and firmware variables.
+    pub signing_key_label: String,
+    /// PEM file with its certificate.
+    pub signing_cert_path: String,
+    /// Label of the key that signs PCR policies.
+    pub pcr_key_label: String,
+}
+
+/// Where the keys come from.
+#[derive(Clone, Copy, Debug)]
+pub enum KeySource<'a> {
+    /// Files.
+    File(&'a SecureBootFile),
+    /// A token.
+    Pkcs11(&'a SecureBootPkcs11),
+}
+
 impl SecureBoot {
+    /// Where the keys come from; the settings were checked before.
+    pub fn source(&self) -> KeySource<'_> {
+        match self.pkcs11 == SecureBootPkcs11::default() {
+            true => KeySource::File(&self.file),
+            false => KeySource::Pkcs11(&self.pkcs11),
+        }
+    }
+
     /// Adds a line for every fault.
     pub(super) fn check(&self, faults: &mut Vec<String>) {
         let file = &self.file;
@@ -44,27 +83,49 @@ impl SecureBoot {
                 faults.push(format!("secureBoot.file: set {key} or {key}File, not both"));
             }
         }
+        if !self.pkcs11.pin.is_empty() && !self.pkcs11.pin_file.is_empty() {
+            faults.push("secureBoot.pkcs11: set pin or pinFile, not both".to_owned());
+        }
         if !self.enabled {
             return;
         }
-        let wanted = [
-            ("signingKeyPath", &file.signing_key_path),
-            ("signingCertPath", &file.signing_cert_path),
-            ("pcrKeyPath", &file.pcr_key_path),
-        ];
+        let token = &self.pkcs11;
+        if *token != SecureBootPkcs11::default() && *file != SecureBootFile::default() {
+            faults.push("secureBoot: configure file or pkcs11, not both".to_owned());
+        }
+        let (section, wanted) = match self.source() {
+            KeySource::File(file) => (
+                "file",
+                vec![
+                    ("signingKeyPath", &file.signing_key_path),
+                    ("signingCertPath", &file.signing_cert_path),
+                    ("pcrKeyPath", &file.pcr_key_path),
+                ],
+            ),
+            KeySource::Pkcs11(token) => (
+                "pkcs11",
+                vec![
+                    ("module", &token.module),
+                    ("tokenLabel", &token.token_label),
+                    ("signingKeyLabel", &token.signing_key_label),
+                    ("signingCertPath", &token.signing_cert_path),
+                    ("pcrKeyLabel", &token.pcr_key_label),
+                ],
+            ),
+        };
         let missing: Vec<_> =
-            wanted.iter().filter(|(_, path)| path.is_empty()).map(|(key, _)| *key).collect();
+            wanted.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
         if !missing.is_empty() {
             faults.push(format!(
-                "invalid SecureBoot configuration: secureBoot.enabled is set, but secureBoot.file lacks {}",
+                "invalid SecureBoot configuration: secureBoot.enabled is set, but secureBoot.{section} lacks {}",
                 missing.join(", ")
             ));
         }
     }
 
     /// The secrets among the values.
-    pub(super) fn secrets(&mut self) -> [&mut String; 2] {
-        [&mut self.file.signing_key_passphrase, &mut self.file.pcr_key_passphrase]
+    pub(super) fn secrets(&mut self) -> [&mut String; 3] {
+        [&mut self.file.signing_key_passphrase, &mut self.file.pcr_key_passphrase, &mut self.pkcs11.pin]
     }
 }
 

@@ -92,6 +92,23 @@ impl RsaPublicKey {
         })
     }
 
+    /// The key of this modulus and exponent, both big-endian.
+    ///
+    /// # Errors
+    /// [`CertificateError`] when firmware takes no such key.
+    pub fn from_parts(modulus: &[u8], exponent: &[u8]) -> Result<Self, CertificateError> {
+        let malformed = |error: der::Error| CertificateError::MalformedKey(error.to_string());
+        let key = Pkcs1 {
+            modulus: UintRef::new(modulus).map_err(malformed)?,
+            public_exponent: UintRef::new(exponent).map_err(malformed)?,
+        };
+        let key = BitString::from_bytes(&key.to_der().map_err(malformed)?).map_err(malformed)?;
+        let null = der::Any::encode_from(&der::asn1::Null).map_err(malformed)?;
+        let algorithm = x509_cert::spki::AlgorithmIdentifier { oid: RSA_ENCRYPTION, parameters: Some(null) };
+        let spki = Spki { algorithm, subject_public_key: key };
+        Self::from_spki(&spki.to_der().map_err(malformed)?)
+    }
+
     /// The `SubjectPublicKeyInfo` in DER.
     pub fn spki(&self) -> &[u8] {
         &self.spki

@@ -1,9 +1,13 @@
 //! Keys in files: the factory's own, and those of Secure Boot.
 
 mod generate;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod rsa_file;
 
 pub use generate::{GenerateError, generate_secure_boot_keys};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Key, Token};
 pub use rsa_file::{Passphrase, RsaFileKey, load_certificate};
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -65,7 +65,11 @@ impl RsaFileKey {
 }
 
 impl Passphrase {
-    fn read(&self) -> Result<Option<String>, KeyError> {
+    /// The passphrase, when there is one.
+    ///
+    /// # Errors
+    /// [`KeyError`] when its file cannot be read.
+    pub fn read(&self) -> Result<Option<String>, KeyError> {
         match self {
             Self::None => Ok(None),
             Self::Value(text) => Ok(Some(text.clone())),

@@ -143,3 +143,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_made_of_its_parts_is_the_same() {
+    let public = IDENTITY.certificate.public_key();
+    let key = Pkcs1::from_der(public.pkcs1()).unwrap();
+    let (modulus, exponent) = (key.modulus.as_bytes(), key.public_exponent.as_bytes());
+    assert_eq!(RsaPublicKey::from_parts(modulus, exponent).as_ref(), Ok(public));
+    let padded = [&[0], modulus].concat();
+    assert_eq!(RsaPublicKey::from_parts(&padded, exponent).as_ref(), Ok(public), "as tokens may give it");
+    assert!(RsaPublicKey::from_parts(&[], exponent).is_err());
+    assert_eq!(
+        RsaPublicKey::from_parts(&modulus[128..], exponent).unwrap_err(),
+        CertificateError::ModulusBits(1024)
+    );
+}
