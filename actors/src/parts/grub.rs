@@ -94,3 +94,105 @@ impl PartKind for Grub {
         Ok(Built { value: part, blobs: vec![blob] })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use factory_adapters::testing::MemoryStore;
+    use factory_domain::ports::{BlobKind, BlobStore, GrubError, GrubImages, Scratch, ScratchFile};
+    use factory_domain::recipe::{GrubMedium, GrubPlatform};
+
+    use super::*;
+
+    /// Makes images that tell what they were made of.
+    struct Teller;
+
+    impl GrubImages for Teller {
+        fn tool(&self) -> Result<String, GrubError> {
+            Ok("teller 1".to_owned())
+        }
+
+        fn core_image(&self, image: &CoreImage<'_>) -> Result<Vec<u8>, GrubError> {
+            if !image.directory.contains_key("kernel.img") {
+                return Err(GrubError::Failed { tool: "teller".to_owned(), reason: "no kernel".to_owned() });
+            }
+            Ok(format!("{} {} {}", image.format, image.prefix, image.directory.len()).into_bytes())
+        }
+    }
+
+    struct NoScratch;
+
+    impl Scratch for NoScratch {
+        fn file(&self) -> std::io::Result<Box<dyn ScratchFile>> {
+            Err(std::io::Error::other("GRUB's images need none"))
+        }
+    }
+
+    fn bench() -> Bench {
+        let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+        Bench { store, scratch: Arc::new(NoScratch), grub: Arc::new(Teller) }
+    }
+
+    fn keep_file(store: &dyn BlobStore, content: &str) -> SourceFile {
+        let mut writer = store.create(BlobKind::Source).unwrap();
+        writer.write_all(content.as_bytes()).unwrap();
+        let info = writer.commit().unwrap().info;
+        SourceFile { digest: info.digest, size: info.size }
+    }
+
+    fn spec(store: &dyn BlobStore, core: GrubCore, names: &[&str]) -> GrubSpec {
+        let files = names.iter().map(|name| ((*name).to_owned(), keep_file(store, name)));
+        GrubSpec { core, directory: files.collect(), tool: "teller 1".to_owned() }
+    }
+
+    const BIOS: GrubCore = GrubCore { platform: GrubPlatform::I386Pc, medium: GrubMedium::Disk };
+    const EFI: GrubCore = GrubCore { platform: GrubPlatform::X64Efi, medium: GrubMedium::Iso };
+
+    #[test]
+    fn an_image_and_what_starts_it() {
+        let bench = bench();
+        let part =
+            |core, names: &[&str]| Grub::build(&spec(&*bench.store, core, names), &bench).unwrap().value;
+        let read = |piece: Piece| String::from_utf8(piece.read(&*bench.store, 100).unwrap()).unwrap();
+        let bios = part(BIOS, &["kernel.img", "boot.img", "xfs.mod"]);
+        assert_eq!(read(bios.core), "i386-pc (,gpt3)/grub 3");
+        assert_eq!(read(bios.boot_sector.unwrap()), "boot.img", "as it is in the release");
+        let efi = part(EFI, &["kernel.img"]);
+        assert_eq!((read(efi.core).as_str(), efi.boot_sector), ("x86_64-efi ()/boot/grub 1", None));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let bench = bench();
+        let fails = |names: &[&str]| {
+            let built = Grub::build(&spec(&*bench.store, BIOS, names), &bench);
+            built.map(|built| built.value).unwrap_err().to_string()
+        };
+        assert_eq!(fails(&["boot.img"]), "teller failed: no kernel");
+        assert_eq!(fails(&["kernel.img"]), "GRUB as i386-pc cannot be used: the release has no boot.img");
+    }
+
+    #[test]
+    fn everything_that_an_image_depends_on_is_in_its_key() {
+        let bench = bench();
+        let first = spec(&*bench.store, BIOS, &["kernel.img", "boot.img"]);
+        let mut subjects = vec![Grub::subject(&first)];
+        assert_eq!(subjects[0], Grub::subject(&first.clone()));
+        let mut change = |change: &dyn Fn(&mut GrubSpec)| {
+            let mut other = first.clone();
+            change(&mut other);
+            subjects.push(Grub::subject(&other));
+        };
+        change(&|spec| spec.core.medium = GrubMedium::Iso);
+        change(&|spec| spec.core.platform = GrubPlatform::Aa64Efi);
+        change(&|spec| spec.tool = "teller 2".to_owned());
+        change(&|spec| drop(spec.directory.remove("boot.img")));
+        let other = keep_file(&*bench.store, "another kernel");
+        change(&|spec| drop(spec.directory.insert("kernel.img".to_owned(), other)));
+        subjects.sort();
+        subjects.dedup();
+        assert_eq!(subjects.len(), 6);
+    }
+}
