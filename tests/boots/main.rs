@@ -14,3 +14,4 @@ mod support;
 mod grub;
 mod machine;
 mod main_path;
+mod overlay;

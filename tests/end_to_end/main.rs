@@ -21,6 +21,7 @@ mod kills;
 mod limits;
 mod listeners;
 mod media;
+mod overlays;
 mod pulls;
 mod registry;
 mod reproducibility;

@@ -101,10 +101,11 @@ mod tests {
     use std::sync::Arc;
 
     use factory_adapters::testing::MemoryStore;
-    use factory_domain::ports::{BlobKind, BlobStore, GrubError, GrubImages, Scratch, ScratchFile};
+    use factory_domain::ports::{BlobKind, BlobStore, GrubError, GrubImages};
     use factory_domain::recipe::{GrubMedium, GrubPlatform};
 
     use super::*;
+    use crate::parts::tests;
 
     /// Makes images that tell what they were made of.
     struct Teller;
@@ -122,17 +123,8 @@ mod tests {
         }
     }
 
-    struct NoScratch;
-
-    impl Scratch for NoScratch {
-        fn file(&self) -> std::io::Result<Box<dyn ScratchFile>> {
-            Err(std::io::Error::other("GRUB's images need none"))
-        }
-    }
-
     fn bench() -> Bench {
-        let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
-        Bench { store, scratch: Arc::new(NoScratch), grub: Arc::new(Teller) }
+        Bench { grub: Arc::new(Teller), ..tests::bench(&MemoryStore::new()) }
     }
 
     fn keep_file(store: &dyn BlobStore, content: &str) -> SourceFile {

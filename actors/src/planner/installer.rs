@@ -15,7 +15,7 @@ use factory_formats::oci_image::{
 };
 use factory_formats::tar_layer::{TarEntry, archive, entries_of};
 use factory_formats::uki::PayloadAlign;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join_all, try_join3};
 
 use super::gather::Gathered;
 use super::{EPOCH, Options, PlanError, State};
@@ -24,9 +24,6 @@ use crate::schematics::Stored;
 use crate::sources::{FetchBase, SourceBase};
 
 const WHAT: &str = "the installer";
-
-/// Access rights of a program.
-const PROGRAM_MODE: u16 = 0o755;
 
 /// An installer as a container image for one platform.
 #[derive(Clone, Debug)]
@@ -45,27 +42,15 @@ impl InstallerImage {
     }
 }
 
-/// What an overlay puts into an installer (52-installer-images.md, 2.2).
-#[derive(Clone, Debug, Default)]
-pub struct OverlayFiles {
-    /// The overlay image's `artifacts`.
-    pub artifacts: FileTree<Layout>,
-    /// The overlay's program.
-    pub program: Layout,
-    /// The schematic's options for it as YAML; `{}` and a line break when there are none.
-    pub options: String,
-}
+/// Directories that an overlay layer implies and does not list.
+const OVERLAY_ROOTS: [&str; 2] = ["overlay/artifacts", "overlay/installers"];
 
-impl OverlayFiles {
-    /// Entries of the layer, by ascending path.
-    pub fn entries(&self) -> Vec<TarEntry> {
-        let mut entries = entries_of("overlay/artifacts", &self.artifacts);
-        let options = Layout::from_bytes(self.options.clone().into_bytes());
-        entries.push(TarEntry::file("overlay/extra-options", options));
-        let program = TarEntry::file("overlay/installers/default", self.program.clone());
-        entries.push(TarEntry { mode: PROGRAM_MODE, ..program });
-        entries
-    }
+/// The layer of an overlay, whose files lie below `overlay/` (52-installer-images.md, 2.2): `artifacts`,
+/// `installers/default` and `extra-options`, by ascending path.
+fn overlay_entries(files: &FileTree<Layout>) -> Vec<TarEntry> {
+    let mut entries = entries_of("overlay", files);
+    entries.retain(|entry| !OVERLAY_ROOTS.contains(&entry.path.as_str()));
+    entries
 }
 
 impl Options {
@@ -90,7 +75,8 @@ impl State {
         installer: &InstallerRecipe,
         stored: &Arc<Stored>,
     ) -> Result<InstallerImage, PlanError> {
-        let (base, gathered) = try_join(self.installer_base(recipe), self.gather(recipe)).await?;
+        let (base, gathered, overlay) =
+            try_join3(self.installer_base(recipe), self.gather(recipe), self.overlay_files(recipe)).await?;
         let (state, work, files, schematic) =
             (Arc::clone(self), recipe.clone(), installer.clone(), Arc::clone(stored));
         let config_file = base.config;
@@ -102,7 +88,7 @@ impl State {
                     state.missing(&json).unwrap_or_else(|| PlanError::unmakable(WHAT, error))
                 })?;
                 let config = BaseConfig::read(&json).map_err(|error| PlanError::unmakable(WHAT, error))?;
-                let own = state.own_layers(&work, &files, &gathered, &schematic)?;
+                let own = state.own_layers(&work, &files, &gathered, overlay.as_ref(), &schematic)?;
                 Ok::<_, PlanError>((config, own))
             })
             .await??;
@@ -147,6 +133,7 @@ impl State {
         recipe: &Recipe,
         installer: &InstallerRecipe,
         gathered: &Gathered,
+        overlay: Option<&FileTree<Layout>>,
         stored: &Stored,
     ) -> Result<Vec<Layout>, PlanError> {
         let initramfs = self.initramfs(recipe, gathered, stored)?;
@@ -162,18 +149,9 @@ impl State {
         let files =
             installer.files.iter().map(|(path, file)| Ok(TarEntry::file(path.clone(), content(*file)?)));
         let mut layers = vec![files.collect::<Result<Vec<_>, PlanError>>()?];
-        layers.extend(self.overlay_files(recipe, gathered)?.map(|overlay| overlay.entries()));
+        layers.extend(overlay.map(overlay_entries));
         let layers = layers.iter().map(|entries| archive(entries));
         layers.collect::<Result<_, _>>().map_err(|error| PlanError::unmakable(WHAT, error))
-    }
-
-    /// What the recipe's overlay puts into the installer. Here the files of a fetched overlay come in; until
-    /// there are any, a recipe with an overlay is refused before it gets here.
-    fn overlay_files(&self, recipe: &Recipe, _: &Gathered) -> Result<Option<OverlayFiles>, PlanError> {
-        match &recipe.overlay {
-            Some(_) => Err(PlanError::NotYet("overlays")),
-            None => Ok(None),
-        }
     }
 }
 
@@ -205,12 +183,16 @@ mod tests {
 
     #[test]
     fn an_overlay_layer_has_what_the_installer_looks_for() {
-        let mut artifacts = FileTree::new();
-        let path = TreePath::clean("arm64/u-boot/rpi/u-boot.bin").unwrap().unwrap();
-        artifacts.put(path, Node::file(0o644, Layout::from_bytes("boot")));
-        let overlay =
-            OverlayFiles { artifacts, program: Layout::from_bytes("elf"), options: "{}\n".to_owned() };
-        let entries: Vec<_> = overlay.entries().into_iter().map(|entry| (entry.path, entry.mode)).collect();
+        let mut files = FileTree::new();
+        let mut put = |path: &str, mode| {
+            let path = TreePath::clean(path).unwrap().unwrap();
+            files.put(path, Node::file(mode, Layout::from_bytes("x")));
+        };
+        put("installers/default", 0o755);
+        put("extra-options", 0o644);
+        put("artifacts/arm64/u-boot/rpi/u-boot.bin", 0o644);
+        let entries: Vec<_> =
+            overlay_entries(&files).into_iter().map(|entry| (entry.path, entry.mode)).collect();
         let expected = [
             ("overlay/artifacts/arm64", 0o755),
             ("overlay/artifacts/arm64/u-boot", 0o755),
@@ -220,6 +202,5 @@ mod tests {
             ("overlay/installers/default", 0o755),
         ];
         assert_eq!(entries, expected.map(|(path, mode)| (path.to_owned(), mode)));
-        assert!(entries.is_sorted());
     }
 }

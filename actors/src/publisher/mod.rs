@@ -31,7 +31,7 @@ use crate::ask::{Ask, Envelope};
 use crate::catalog::{ListVersions, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::planner::{AssetPlanner, PlanAsset};
+use crate::planner::{AssetPlanner, PlanAsset, Purpose};
 use crate::schematics::{GetSchematic, SchematicStore};
 use crate::workers::Workers;
 
@@ -299,12 +299,7 @@ impl State {
         if let Some(published) = self.recent.holding(repository, digest) {
             return Ok(Some(published));
         }
-        let shelf = self.shelf(repository)?;
-        let names = |edition: &edition::Edition| self.names(repository, edition, digest);
-        let Some(edition) = shelf.editions.iter().rev().find(|edition| names(edition)) else {
-            return Ok(None);
-        };
-        let Ok(version) = TalosVersion::parse(&edition.version) else { return Ok(None) };
+        let Some(version) = self.version_of(repository, digest).await? else { return Ok(None) };
         let published = self.published(repository, name, &version).await?;
         if published.holds(digest) {
             return Ok(Some(published));
@@ -355,6 +350,7 @@ impl State {
                     schematic: repository.schematic,
                     version: published.version.clone(),
                     path: AssetPath::Installer(target),
+                    purpose: Purpose::Download,
                 };
                 let planned = self.peers.planner.ask(plan).await?;
                 let installer = planned.asset.installer.as_ref().ok_or_else(missing)?;
