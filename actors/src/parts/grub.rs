@@ -101,7 +101,7 @@ mod tests {
     use std::sync::Arc;
 
     use factory_adapters::testing::MemoryStore;
-    use factory_domain::ports::{BlobKind, BlobStore, GrubError, GrubImages};
+    use factory_domain::ports::{BlobKind, BlobRef, GrubError, GrubImages};
     use factory_domain::recipe::{GrubMedium, GrubPlatform};
 
     use super::*;
@@ -127,16 +127,39 @@ mod tests {
         Bench { grub: Arc::new(Teller), ..tests::bench(&MemoryStore::new()) }
     }
 
-    fn keep_file(store: &dyn BlobStore, content: &str) -> SourceFile {
-        let mut writer = store.create(BlobKind::Source).unwrap();
-        writer.write_all(content.as_bytes()).unwrap();
-        let info = writer.commit().unwrap().info;
-        SourceFile { digest: info.digest, size: info.size }
+    /// A release's directory of GRUB, where each file holds its own name.
+    struct Release {
+        bench: Bench,
+        directory: BTreeMap<String, SourceFile>,
+        _held: Vec<BlobRef>,
     }
 
-    fn spec(store: &dyn BlobStore, core: GrubCore, names: &[&str]) -> GrubSpec {
-        let files = names.iter().map(|name| ((*name).to_owned(), keep_file(store, name)));
-        GrubSpec { core, directory: files.collect(), tool: "teller 1".to_owned() }
+    impl Release {
+        fn with(names: &[&str]) -> Self {
+            let (mut directory, mut held) = (BTreeMap::new(), Vec::new());
+            let bench = bench();
+            for name in names {
+                let mut writer = bench.store.create(BlobKind::Source).unwrap();
+                writer.write_all(name.as_bytes()).unwrap();
+                let blob = writer.commit().unwrap();
+                let file = SourceFile { digest: blob.info.digest, size: blob.info.size };
+                directory.insert((*name).to_owned(), file);
+                held.push(blob);
+            }
+            Self { bench, directory, _held: held }
+        }
+
+        fn spec(&self, core: GrubCore) -> GrubSpec {
+            GrubSpec { core, directory: self.directory.clone(), tool: "teller 1".to_owned() }
+        }
+
+        fn build(&self, core: GrubCore) -> Result<Built<GrubPart>, PartError> {
+            Grub::build(&self.spec(core), &self.bench)
+        }
+
+        fn read(&self, piece: Piece) -> String {
+            String::from_utf8(piece.read(&*self.bench.store, 100).unwrap()).unwrap()
+        }
     }
 
     const BIOS: GrubCore = GrubCore { platform: GrubPlatform::I386Pc, medium: GrubMedium::Disk };
@@ -144,32 +167,25 @@ mod tests {
 
     #[test]
     fn an_image_and_what_starts_it() {
-        let bench = bench();
-        let part =
-            |core, names: &[&str]| Grub::build(&spec(&*bench.store, core, names), &bench).unwrap().value;
-        let read = |piece: Piece| String::from_utf8(piece.read(&*bench.store, 100).unwrap()).unwrap();
-        let bios = part(BIOS, &["kernel.img", "boot.img", "xfs.mod"]);
-        assert_eq!(read(bios.core), "i386-pc (,gpt3)/grub 3");
-        assert_eq!(read(bios.boot_sector.unwrap()), "boot.img", "as it is in the release");
-        let efi = part(EFI, &["kernel.img"]);
-        assert_eq!((read(efi.core).as_str(), efi.boot_sector), ("x86_64-efi ()/boot/grub 1", None));
+        let release = Release::with(&["kernel.img", "boot.img", "xfs.mod"]);
+        let bios = release.build(BIOS).unwrap();
+        assert_eq!(release.read(bios.value.core), "i386-pc (,gpt3)/grub 3");
+        assert_eq!(release.read(bios.value.boot_sector.unwrap()), "boot.img", "as it is in the release");
+        let efi = release.build(EFI).unwrap();
+        assert_eq!(release.read(efi.value.core), "x86_64-efi ()/boot/grub 3");
+        assert_eq!(efi.value.boot_sector, None);
     }
 
     #[test]
     fn what_is_missing_is_said() {
-        let bench = bench();
-        let fails = |names: &[&str]| {
-            let built = Grub::build(&spec(&*bench.store, BIOS, names), &bench);
-            built.map(|built| built.value).unwrap_err().to_string()
-        };
+        let fails = |names: &[&str]| Release::with(names).build(BIOS).err().unwrap().to_string();
         assert_eq!(fails(&["boot.img"]), "teller failed: no kernel");
         assert_eq!(fails(&["kernel.img"]), "GRUB as i386-pc cannot be used: the release has no boot.img");
     }
 
     #[test]
     fn everything_that_an_image_depends_on_is_in_its_key() {
-        let bench = bench();
-        let first = spec(&*bench.store, BIOS, &["kernel.img", "boot.img"]);
+        let first = Release::with(&["kernel.img", "boot.img"]).spec(BIOS);
         let mut subjects = vec![Grub::subject(&first)];
         assert_eq!(subjects[0], Grub::subject(&first.clone()));
         let mut change = |change: &dyn Fn(&mut GrubSpec)| {
@@ -180,9 +196,12 @@ mod tests {
         change(&|spec| spec.core.medium = GrubMedium::Iso);
         change(&|spec| spec.core.platform = GrubPlatform::Aa64Efi);
         change(&|spec| spec.tool = "teller 2".to_owned());
-        change(&|spec| drop(spec.directory.remove("boot.img")));
-        let other = keep_file(&*bench.store, "another kernel");
-        change(&|spec| drop(spec.directory.insert("kernel.img".to_owned(), other)));
+        change(&|spec| spec.directory.retain(|name, _| name != "boot.img"));
+        change(&|spec| {
+            for file in spec.directory.values_mut() {
+                file.digest = Digest::of(b"another kernel");
+            }
+        });
         subjects.sort();
         subjects.dedup();
         assert_eq!(subjects.len(), 6);
