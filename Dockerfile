@@ -13,7 +13,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:12-slim
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates grub-common \
+ && apt-get install --yes --no-install-recommends bubblewrap ca-certificates grub-common \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/image-factory --create-home image-factory
 COPY --from=build /out/image-factory /usr/local/bin/image-factory

@@ -13,6 +13,7 @@ use factory_adapters::grub::{GRUB_MKIMAGE, GrubMkimage};
 use factory_adapters::keys::LocalKey;
 use factory_adapters::oci_layout::OciLayouts;
 use factory_adapters::registry::{HostOptions, Limits, Password, RegistryOptions, RegistrySource};
+use factory_adapters::sandbox::{Isolation, Limits as SandboxLimits, ProgramSandbox};
 use factory_adapters::scratch::ScratchDirectory;
 use factory_adapters::store::{EmbeddedStore, StoreOptions};
 use factory_domain::TalosVersion;
@@ -57,6 +58,14 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     let check = check(settings, &source)?;
     let signer = signing_key(settings, path.join(SIGNING_KEY))?;
     let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
+    let sandbox = path.join("sandbox");
+    let isolation = match settings.build.overlay_sandbox.as_str() {
+        "required" => Isolation::Required,
+        "off" => Isolation::Off,
+        _ => Isolation::Preferred,
+    };
+    let sandbox = ProgramSandbox::new(&sandbox, isolation, SandboxLimits::default())
+        .map_err(|error| format!("{}: {error}", sandbox.display()))?;
     let ports = Ports {
         source,
         check,
@@ -64,6 +73,7 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
+        sandbox: Arc::new(sandbox),
         signer: Arc::clone(&signer),
         clock,
     };

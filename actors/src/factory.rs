@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, SchematicStore as SchematicPort, Scratch,
-    SignatureCheck, Signer, StoreError,
+    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, Sandbox, SchematicStore as SchematicPort,
+    Scratch, SignatureCheck, Signer, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
@@ -15,8 +15,8 @@ use crate::ask::AskError;
 use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
-    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, PartBuilder,
-    PartError, PartKind,
+    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, OverlayAnswer,
+    OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind,
 };
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::publisher::{self, InstallerPublisher};
@@ -43,6 +43,8 @@ pub struct Ports {
     pub signer: Arc<dyn Signer>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// Runs programs of overlays.
+    pub sandbox: Arc<dyn Sandbox>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -135,7 +137,13 @@ impl Factory {
             tracing::warn!(%error, "assets with GRUB cannot be made");
             String::new()
         });
-        let bench = Bench { store: Arc::clone(&ports.store), scratch: ports.scratch, grub: ports.grub };
+        let host_arch = ports.sandbox.arch();
+        let bench = Bench {
+            store: Arc::clone(&ports.store),
+            scratch: ports.scratch,
+            grub: ports.grub,
+            sandbox: ports.sandbox,
+        };
         let builders = Builders { bench, workers: &workers, pending };
         let hashes = builders.builder::<Hashes>(on());
         let peers = Peers {
@@ -148,6 +156,9 @@ impl Factory {
             grub: builders.builder::<Grub>(on()),
             kernels: builders.builder::<Kernel>(on()),
             compressed: builders.builder::<Compressed>(on()),
+            overlay_answers: builders.builder::<OverlayAnswer>(on()),
+            overlay_installs: builders.builder::<OverlayInstall>(on()),
+            overlay_layers: builders.builder::<OverlayLayer>(on()),
             hashes: Arc::clone(&hashes),
         };
         let external_url = options.external_url;
@@ -157,6 +168,7 @@ impl Factory {
             components,
             external_url,
             grub_tool,
+            host_arch,
             external_host: external_host.clone(),
         };
         let state = AssetPlanner::state(peers, Arc::clone(&ports.store), workers.clone(), planning);

@@ -4,7 +4,7 @@ use actix_web::body::BoxBody;
 use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use factory_actors::planner::{PlanAsset, Planned};
+use factory_actors::planner::{PlanAsset, Planned, Purpose};
 use factory_domain::asset::{AssetPath, content_disposition, content_type, download_name, split_sidecar};
 use factory_domain::ports::Lease;
 use factory_formats::Layout;
@@ -37,7 +37,7 @@ async fn image(
     let outcome = async {
         let (path, sidecar) = split_sidecar(&path);
         let asset = AssetPath::accept(path).map_err(|error| invalid_path(&error));
-        let planned = plan(&site, &schematic, &version_text, asset).await?;
+        let planned = plan(&site, &schematic, &version_text, asset, Purpose::Download).await?;
         if let Some(sidecar) = sidecar {
             let wanted = query.filename.as_deref();
             return sidecars::answer(&request, &site, &planned, (path, sidecar), wanted).await;
@@ -69,9 +69,10 @@ pub(super) async fn plan(
     schematic: &str,
     version_text: &str,
     asset: Result<AssetPath, Problem>,
+    purpose: Purpose,
 ) -> Result<Planned, Problem> {
-    let message =
-        PlanAsset { schematic: schematic_id(schematic)?, version: version(version_text)?, path: asset? };
+    let (schematic, version) = (schematic_id(schematic)?, version(version_text)?);
+    let message = PlanAsset { schematic, version, path: asset?, purpose };
     site.factory.planner.ask(message).await.map_err(IntoProblem::into_problem)
 }
 

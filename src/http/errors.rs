@@ -12,7 +12,7 @@ use factory_actors::verifier::TrustError;
 use factory_domain::TalosVersion;
 use factory_domain::asset::{InvalidPath, quoted};
 use factory_domain::goyaml;
-use factory_domain::ports::{SourceError, StoreError, VerifyError};
+use factory_domain::ports::{SandboxError, SourceError, StoreError, VerifyError};
 use factory_domain::schematic::{self, SchematicId};
 
 use super::problem::Problem;
@@ -214,8 +214,23 @@ impl IntoProblem for PartError {
         match self {
             Self::Store(error) => error.into_problem(),
             Self::Input { .. } => problem(StatusCode::BAD_GATEWAY, self),
+            Self::Sandbox(error) => sandbox(error),
             _ => problem(StatusCode::INTERNAL_SERVER_ERROR, self),
         }
+    }
+}
+
+/// A board's program that says no says it of the options that it was given.
+fn sandbox(error: SandboxError) -> Problem {
+    match &error {
+        SandboxError::Failed { .. } => {
+            problem(StatusCode::BAD_REQUEST, format!("error enhancing profile from schematic: {error}"))
+        }
+        SandboxError::Unavailable { .. } => problem(StatusCode::NOT_IMPLEMENTED, error),
+        SandboxError::Exceeded { .. } | SandboxError::Leftover { .. } => {
+            problem(StatusCode::BAD_GATEWAY, error)
+        }
+        _ => problem(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
 }
 

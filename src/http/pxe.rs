@@ -1,6 +1,7 @@
 //! `/pxe`: scripts for machines that boot over the network.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use factory_actors::planner::Purpose;
 use factory_domain::asset::AssetPath;
 use factory_domain::pxe;
 
@@ -25,7 +26,7 @@ async fn script(
         let (id, tag) = (schematic_id(&schematic)?, version(&version_text)?);
         let asset = AssetPath::accept(&format!("cmdline-{path}")).map_err(|error| invalid_path(&error))?;
         let target = asset.target();
-        let planned = plan(&site, &schematic, &version_text, Ok(asset)).await?;
+        let planned = plan(&site, &schematic, &version_text, Ok(asset), Purpose::Script).await?;
         let line = planned.asset.layout.inline_bytes().unwrap_or_default();
         let line = String::from_utf8_lossy(&line);
         let script = pxe::script(site.external_pxe_url.as_str(), &id, &tag, &target, &line);

@@ -60,6 +60,10 @@ pub fn check(
     if !["text", "json"].contains(&settings.log.format.as_str()) {
         faults.push(format!("log.format is {:?}: use \"text\" or \"json\"", settings.log.format));
     }
+    if !["preferred", "required", "off"].contains(&settings.build.overlay_sandbox.as_str()) {
+        let given = &settings.build.overlay_sandbox;
+        faults.push(format!("build.overlaySandbox is {given:?}: use \"preferred\", \"required\" or \"off\""));
+    }
     for entry in &settings.registries {
         if entry.host.is_empty() {
             faults.push("registries: an entry has no host".to_owned());
@@ -171,6 +175,7 @@ mod tests {
         settings.build.max_concurrency = 0;
         settings.metrics.addr = ":metrics".to_owned();
         settings.log.format = "xml".to_owned();
-        assert_eq!(check(&settings, |_| None).unwrap_err().len(), 5);
+        settings.build.overlay_sandbox = "maybe".to_owned();
+        assert_eq!(check(&settings, |_| None).unwrap_err().len(), 6);
     }
 }

@@ -103,11 +103,19 @@ pub struct Build {
     pub broken_talos_versions: Vec<String>,
     /// Part builds that run at the same time.
     pub max_concurrency: usize,
+    /// Whether programs of overlays run only in namespaces of their own (`required`), in them where the system
+    /// has them (`preferred`), or never (`off`).
+    pub overlay_sandbox: String,
 }
 
 impl Default for Build {
     fn default() -> Self {
-        Self { min_talos_version: "1.2.0".to_owned(), broken_talos_versions: Vec::new(), max_concurrency: 6 }
+        Self {
+            min_talos_version: "1.2.0".to_owned(),
+            broken_talos_versions: Vec::new(),
+            max_concurrency: 6,
+            overlay_sandbox: "preferred".to_owned(),
+        }
     }
 }
 

@@ -13,3 +13,4 @@ mod support;
 
 mod machine;
 mod main_path;
+mod overlay;

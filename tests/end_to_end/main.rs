@@ -20,6 +20,7 @@ mod eviction;
 mod kills;
 mod limits;
 mod listeners;
+mod overlays;
 mod pulls;
 mod registry;
 mod reproducibility;

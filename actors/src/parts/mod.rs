@@ -9,6 +9,7 @@ mod grub;
 mod hashes;
 mod kernel;
 mod modules;
+mod overlay;
 mod piece;
 
 use std::collections::HashMap;
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{
-    BlobRef, BlobStore, GrubError, GrubImages, Record, RecordKey, RecordKind, Scratch, StoreError,
+    BlobRef, BlobStore, GrubError, GrubImages, Record, RecordKey, RecordKind, Sandbox, SandboxError, Scratch,
+    StoreError,
 };
 use factory_formats::Digest;
 use serde::Serialize;
@@ -28,6 +30,10 @@ pub use self::grub::{Grub, GrubPart, GrubSpec};
 pub use self::hashes::{HashPart, HashSpec, Hashes};
 pub use self::kernel::{Kernel, KernelFacts, KernelSpec};
 pub use self::modules::{Indexes, IndexesPart, IndexesSpec, Modules, ModulesPart, ModulesSpec};
+pub use self::overlay::{
+    OverlayAnswer, OverlayAnswerSpec, OverlayImage, OverlayInstall, OverlayInstallPart, OverlayInstallSpec,
+    OverlayLayer, OverlayLayerPart,
+};
 pub use self::piece::Piece;
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
@@ -48,6 +54,9 @@ pub enum PartError {
     /// GRUB's tool could not make it.
     #[error(transparent)]
     Grub(#[from] GrubError),
+    /// An overlay's program has no result.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The store failed, or a source was evicted meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,6 +81,8 @@ pub struct Bench {
     pub scratch: Arc<dyn Scratch>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// Runs programs of overlays.
+    pub sandbox: Arc<dyn Sandbox>,
 }
 
 /// What a build made.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use factory_adapters::testing::MemoryStore;
-use factory_domain::ports::{BlobKind, CoreImage, FactoryBlobs, ScratchFile};
+use factory_domain::Arch;
+use factory_domain::ports::{BlobKind, CoreImage, FactoryBlobs, SandboxJob, SandboxOutcome, ScratchFile};
 
 use super::*;
 use crate::ask::AskError;
@@ -76,6 +77,18 @@ impl GrubImages for NoGrub {
     }
 }
 
+struct NoSandbox;
+
+impl Sandbox for NoSandbox {
+    fn arch(&self) -> Arch {
+        Arch::Amd64
+    }
+
+    fn run(&self, _: SandboxJob<'_>) -> Result<SandboxOutcome, SandboxError> {
+        Err(SandboxError::Unavailable { reason: "no part of these tests needs one".to_owned() })
+    }
+}
+
 struct Stage {
     store: MemoryStore,
     keeper: Arc<Keeper<PartBuilder<Repeated>>>,
@@ -85,8 +98,12 @@ struct Stage {
 /// A builder over a store, as after a start of the program.
 fn stage(store: &MemoryStore) -> Stage {
     let workers = Workers::start(4).unwrap();
-    let bench =
-        Bench { store: Arc::new(store.clone()), scratch: Arc::new(NoScratch), grub: Arc::new(NoGrub) };
+    let bench = Bench {
+        store: Arc::new(store.clone()),
+        scratch: Arc::new(NoScratch),
+        grub: Arc::new(NoGrub),
+        sandbox: Arc::new(NoSandbox),
+    };
     let state = PartBuilder::<Repeated>::state(bench, workers);
     let make = move || PartBuilder::with(Arc::clone(&state));
     let keeper = Keeper::start(Repeated::NAME, Arbiter::current(), 100, make);

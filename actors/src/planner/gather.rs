@@ -14,6 +14,7 @@ use factory_formats::squashfs::Compressor;
 use futures_util::future::try_join_all;
 use semver::Version;
 
+use super::overlay::Board;
 use super::{PlanError, State};
 use crate::parts::{
     BuildPart, ExtensionPart, ExtensionSpec, GrubPart, IndexesPart, IndexesSpec, KernelFacts, KernelSpec,
@@ -33,6 +34,8 @@ pub(super) struct Gathered {
     pub grub: BTreeMap<GrubCore, Arc<GrubPart>>,
     /// What the kernel says of itself; only when a UKI is made.
     pub kernel: Option<Arc<KernelFacts>>,
+    /// What a board needs on a disk; empty without an overlay and for everything else.
+    pub board: Board,
 }
 
 /// Where a version has firmware and modules.
@@ -86,7 +89,8 @@ impl State {
             _ => None,
         };
         let grub = self.grub(recipe).await?;
-        Ok(Gathered { files, extensions, indexes, grub, kernel })
+        let board = self.board(recipe).await?;
+        Ok(Gathered { files, extensions, indexes, grub, kernel, board })
     }
 
     async fn release_files(&self, recipe: &Recipe) -> Result<BTreeMap<ReleaseFile, SourceFile>, PlanError> {

@@ -153,15 +153,6 @@ impl State {
         let layers = layers.iter().map(|entries| archive(entries));
         layers.collect::<Result<_, _>>().map_err(|error| PlanError::unmakable(WHAT, error))
     }
-
-    /// What the overlay of a recipe puts into an installer, below `overlay/`. Here the files of a fetched overlay
-    /// come in; until there are any, a recipe with an overlay is refused before it gets here.
-    async fn overlay_files(&self, recipe: &Recipe) -> Result<Option<FileTree<Layout>>, PlanError> {
-        match &recipe.overlay {
-            Some(_) => Err(PlanError::NotYet("overlays")),
-            None => Ok(None),
-        }
-    }
 }
 
 /// Label of a base image that says where it comes from, which an image built on it repeats.

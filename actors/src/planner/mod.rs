@@ -11,33 +11,38 @@ mod grub;
 mod initramfs;
 mod installer;
 mod media;
+mod overlay;
 mod recent;
 
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
-use factory_domain::TalosVersion;
 use factory_domain::asset::AssetPath;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{BlobStore, Lease};
 use factory_domain::profile::{
-    Compression, EnhanceInputs, ExtensionInput, Ignored, Lookups, SecureBootService, check_request, enhance,
-    ignored,
+    Compression, EnhanceInputs, ExtensionInput, Ignored, Lookups, ProfileError, SecureBootService,
+    check_request, enhance, ignored,
 };
 use factory_domain::recipe::{OutputRecipe, Recipe};
 use factory_domain::schematic::SchematicId;
+use factory_domain::{Arch, TalosVersion};
 use factory_formats::Layout;
 use factory_formats::encode::{Codec, EncodeOptions};
 
 pub use self::error::PlanError;
 pub use self::installer::InstallerImage;
 pub(crate) use self::installer::version_annotations;
+use self::overlay::Wishes;
 use self::recent::Recent;
 use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::parts::{Compressed, Extension, Grub, Hashes, Indexes, Kernel, Modules, PartBuilder};
+use crate::parts::{
+    Compressed, Extension, Grub, Hashes, Indexes, Kernel, Modules, OverlayAnswer, OverlayInstall,
+    OverlayLayer, PartBuilder,
+};
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
 use crate::workers::Workers;
@@ -55,6 +60,17 @@ pub struct PlanAsset {
     pub version: TalosVersion,
     /// What of it.
     pub path: AssetPath,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// What an asset is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// It is downloaded.
+    Download,
+    /// A kernel command line that goes into a boot script.
+    Script,
 }
 
 /// Answer to [`PlanAsset`].
@@ -104,6 +120,12 @@ pub struct Peers {
     pub grub: Arc<Keeper<PartBuilder<Grub>>>,
     /// Builder of compressed blobs.
     pub compressed: Arc<Keeper<PartBuilder<Compressed>>>,
+    /// Asker of overlays' programs.
+    pub overlay_answers: Arc<Keeper<PartBuilder<OverlayAnswer>>>,
+    /// Runner of overlays' programs.
+    pub overlay_installs: Arc<Keeper<PartBuilder<OverlayInstall>>>,
+    /// Builder of overlays for installers.
+    pub overlay_layers: Arc<Keeper<PartBuilder<OverlayLayer>>>,
     /// Builder of digests of layouts.
     pub hashes: Arc<Keeper<PartBuilder<Hashes>>>,
 }
@@ -120,6 +142,8 @@ pub struct Options {
     pub external_host: String,
     /// Name and version of the maker of GRUB's images.
     pub grub_tool: String,
+    /// Architecture of the programs that can be run here.
+    pub host_arch: Arch,
 }
 
 /// What survives a restart of the actor.
@@ -243,18 +267,26 @@ impl State {
             true => self.peers.catalog.ask(FindOverlays { version: version.clone() }).await?,
             false => Arc::default(),
         };
+        let overlay = overlays.find(&stored.schematic.overlay.name);
+        let wishes = match overlay {
+            Some(overlay) => self.wishes(overlay, &stored.schematic, &want.path, want.purpose).await?,
+            None => Wishes::default(),
+        };
         let inputs = EnhanceInputs {
             schematic_id: stored.id,
             secure_boot: SecureBootService::Disabled,
             extensions: &extensions,
             overlays: &overlays,
-            overlay_profile: None,
+            overlay_profile: Some(&wishes.profile),
         };
-        let profile = enhance(request, &stored.schematic, version, &inputs)?;
-        if profile.overlay.is_some() {
-            return Err(PlanError::NotYet("overlays"));
+        let mut profile = enhance(request, &stored.schematic, version, &inputs)?;
+        if want.purpose == Purpose::Script && lookups.overlay && overlay.is_none() {
+            // The files that the script points to could not be had.
+            let name = stored.schematic.overlay.name.clone();
+            return Err(ProfileError::UnknownOverlay { name, version: version.clone() }.into());
         }
-        let recipe = Recipe::of(profile, &[])?;
+        wishes.profile.add_args_to_cmdline(&mut profile);
+        let recipe = Recipe::of(profile, &wishes.options.kernel_args)?;
         for extension in &recipe.extensions {
             if let ExtensionInput::Official(reference) = extension {
                 let name = reference.repository.to_string();

@@ -7,6 +7,7 @@ fn want(mark: usize) -> PlanAsset {
         schematic: SchematicId::of(mark.to_string().as_bytes()),
         version: TalosVersion::parse("v1.12.4").unwrap(),
         path: AssetPath::accept("kernel-amd64").unwrap(),
+        purpose: Purpose::Download,
     }
 }
 

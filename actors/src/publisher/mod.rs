@@ -31,7 +31,7 @@ use crate::ask::{Ask, Envelope};
 use crate::catalog::{ListVersions, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
-use crate::planner::{AssetPlanner, PlanAsset};
+use crate::planner::{AssetPlanner, PlanAsset, Purpose};
 use crate::schematics::{GetSchematic, SchematicStore};
 use crate::workers::Workers;
 
@@ -350,6 +350,7 @@ impl State {
                     schematic: repository.schematic,
                     version: published.version.clone(),
                     path: AssetPath::Installer(target),
+                    purpose: Purpose::Download,
                 };
                 let planned = self.peers.planner.ask(plan).await?;
                 let installer = planned.asset.installer.as_ref().ok_or_else(missing)?;

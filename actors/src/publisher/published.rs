@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use super::edition::{Edition, PlatformEdition};
 use super::signing::{evidence, sign};
 use super::{InstallerRepository, PublishError, State};
-use crate::planner::{PlanAsset, PlanError, version_annotations};
+use crate::planner::{PlanAsset, PlanError, Purpose, version_annotations};
 
 /// What is behind a digest that is no manifest.
 pub(super) enum Blob {
@@ -114,7 +114,12 @@ impl State {
         let images = try_join_all(Arch::ALL.map(|arch| async move {
             let target = Target { platform: name.platform.clone(), arch, secure_boot: name.secure_boot };
             let (schematic, version) = (repository.schematic, version.clone());
-            let plan = PlanAsset { schematic, version, path: AssetPath::Installer(target) };
+            let plan = PlanAsset {
+                schematic,
+                version,
+                path: AssetPath::Installer(target),
+                purpose: Purpose::Download,
+            };
             let planned = self.peers.planner.ask(plan).await?;
             let installer = planned.asset.installer.as_ref();
             let no_image = || PlanError::unmakable("the installer", "its plan has no image");

@@ -7,6 +7,7 @@ pub mod grub;
 pub mod keys;
 pub mod oci_layout;
 pub mod registry;
+pub mod sandbox;
 pub mod scratch;
 pub mod store;
 pub mod testing;

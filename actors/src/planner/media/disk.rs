@@ -32,11 +32,12 @@ impl State {
     ) -> Result<Layout, PlanError> {
         let fault = |error: &dyn std::fmt::Display| PlanError::unmakable(WHAT, error);
         let meta = meta_partition::layout(&records(&disk.meta), meta_partition::PARTITION_SIZE);
-        let esp = match (&disk.esp, uki) {
+        let mut esp = match (&disk.esp, uki) {
             (Some(esp), Some(uki)) => esp::systemd_boot(esp, gathered, &uki)?,
             (Some(_), None) => return Err(PlanError::unmakable(WHAT, "the recipe has no UKI")),
             (None, _) => esp::grub(recipe, disk.grub_efi_path.as_deref(), gathered)?,
         };
+        gathered.board.add_to_esp(&mut esp);
         let boot = match &disk.grub_cfg {
             Some(config) => {
                 let kernel = gathered.file(ReleaseFile::Kernel)?;
@@ -49,20 +50,23 @@ impl State {
             boot,
             bios: self.bios_of_disk(recipe, gathered)?,
             meta: meta.map_err(|error| fault(&error))?,
-            raw: Vec::new(),
+            raw: gathered.board.raw_writes(),
         };
-        let image = disk::image(&options(recipe, disk)?, &parts).map_err(|error| match error {
-            DiskError::Esp(FatError::NoRoom { .. } | FatError::FileSize { .. })
-            | DiskError::Boot(XfsError::NoRoom { .. }) => {
-                PlanError::TooLarge { what: WHAT, reason: error.to_string() }
-            }
-            other => fault(&other),
-        })?;
+        let image =
+            disk::image(&options(recipe, disk, gathered.board.skip)?, &parts).map_err(
+                |error| match error {
+                    DiskError::Esp(FatError::NoRoom { .. } | FatError::FileSize { .. })
+                    | DiskError::Boot(XfsError::NoRoom { .. }) => {
+                        PlanError::TooLarge { what: WHAT, reason: error.to_string() }
+                    }
+                    other => fault(&other),
+                },
+            )?;
         Ok(image.layout)
     }
 }
 
-fn options(recipe: &Recipe, disk: &DiskRecipe) -> Result<DiskOptions, PlanError> {
+fn options(recipe: &Recipe, disk: &DiskRecipe, skip: u64) -> Result<DiskOptions, PlanError> {
     let sizes = recipe.version.quirks().partition_sizes();
     let (bootloader, esp) = match disk.layout {
         DiskLayout::Grub => (Bootloader::Grub, sizes.grub_efi),
@@ -74,7 +78,7 @@ fn options(recipe: &Recipe, disk: &DiskRecipe) -> Result<DiskOptions, PlanError>
         geometry: DiskGeometry {
             size: disk.size,
             sector: sector.map_err(|error| PlanError::unmakable(WHAT, error))?,
-            skip: 0,
+            skip,
         },
         machine: match recipe.arch {
             Arch::Amd64 => Machine::X64,

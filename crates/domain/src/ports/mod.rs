@@ -8,6 +8,7 @@ mod clock;
 mod grub;
 mod keys;
 mod release;
+mod sandbox;
 mod schematics;
 mod scratch;
 mod signatures;
@@ -22,6 +23,9 @@ pub use keys::{KeyError, Signer};
 pub use release::{
     BlobStream, Descriptor, InvalidRepository, Platform, RawManifest, Reference, ReleaseSource, Repository,
     SourceError,
+};
+pub use sandbox::{
+    DISK_SIZE, Sandbox, SandboxError, SandboxJob, SandboxOutcome, SandboxPlaces, SandboxWrite,
 };
 pub use schematics::SchematicStore;
 pub use scratch::{Scratch, ScratchFile};

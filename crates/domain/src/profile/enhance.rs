@@ -181,6 +181,7 @@ fn add_overlay(
         version: profile.version.clone(),
     })?;
     profile.overlay = Some(found.clone());
+    profile.overlay_options.clone_from(&schematic.overlay.options);
     if let Some(overlay_profile) = inputs.overlay_profile {
         overlay_profile.merge_into(profile);
     }

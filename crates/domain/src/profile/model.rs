@@ -5,6 +5,7 @@ use std::str::FromStr;
 use crate::arch::Arch;
 use crate::asset::quoted;
 use crate::catalog::{ExtensionRef, OverlayRef};
+use crate::goyaml::Mapping;
 use crate::schematic::{Bootloader, MetaValue, SchematicId};
 use crate::version::TalosVersion;
 
@@ -44,6 +45,8 @@ pub struct Profile {
     pub extensions: Vec<ExtensionInput>,
     /// Board support.
     pub overlay: Option<OverlayRef>,
+    /// What the schematic tells the overlay's program. Empty without an overlay.
+    pub overlay_options: Mapping,
     /// What to make.
     pub output: Output,
 }
@@ -204,6 +207,7 @@ impl Profile {
             base_installer: None,
             extensions: Vec::new(),
             overlay: None,
+            overlay_options: Mapping::new(),
             output,
         }
     }

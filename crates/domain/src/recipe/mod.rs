@@ -20,6 +20,7 @@ use crate::arch::Arch;
 use crate::asset::quoted;
 use crate::catalog::OverlayRef;
 use crate::cmdline::{BootProfile, LineTooLong, assemble, boot_profiles, check_length};
+use crate::goyaml::Mapping;
 use crate::platform::UnknownPlatform;
 use crate::profile::{
     EnrollKeys, ExtensionInput, InvalidProfile, Kind, PRODUCT, Profile, Refusal, check_profile,
@@ -72,6 +73,8 @@ pub struct Recipe {
     pub embedded_machine_configuration: String,
     /// Board support. Its program has a say in the command line, and works on disk images.
     pub overlay: Option<OverlayRef>,
+    /// What the schematic tells that program.
+    pub overlay_options: Mapping,
     /// The UKI that is made, as the asset itself or as a part of it.
     pub uki: Option<UkiRecipe>,
     /// GRUB's images that are on the medium.
@@ -246,6 +249,7 @@ impl Recipe {
             extensions: profile.extensions,
             embedded_machine_configuration: profile.embedded_machine_configuration,
             overlay: profile.overlay,
+            overlay_options: profile.overlay_options,
             uki,
             grub,
             output,
