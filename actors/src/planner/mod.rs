@@ -32,8 +32,6 @@ use factory_formats::encode::{Codec, EncodeOptions};
 
 pub use self::error::PlanError;
 pub use self::installer::InstallerImage;
-pub use self::installer::InstallerImage;
-pub(crate) use self::installer::version_annotations;
 pub(crate) use self::installer::version_annotations;
 use self::overlay::Wishes;
 use self::recent::Recent;
