@@ -45,6 +45,8 @@ pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
     let mut server = HttpServer::new(app)
         .client_request_timeout(settings.http.read_header_timeout.0)
         .shutdown_timeout(settings.http.shutdown_timeout.0.as_secs())
+        // A client that hangs up while its asset is planned has left: it must not keep its place.
+        .h1_allow_half_closed(false)
         .disable_signals();
     let at = &checked.listen;
     server = if settings.http.cert_file.is_empty() {

@@ -47,6 +47,7 @@ fn rooms_use_only_what_they_may() {
         "serde",
         "serde_json",
         "sha2",
+        "simd-adler32",
         "tar",
         "thiserror",
         "zstd",

@@ -1,6 +1,7 @@
 //! Does the catalogue say what there is, also while the registry is down, and after a restart meanwhile?
 
 use crate::support::fixture::{NEWEST, OLDEST_UKI, VERSIONS};
+use crate::support::server::EXTERNAL_URL;
 use crate::support::{Config, Fixture, Registry, Server};
 
 fn names(server: &Server, version: &str) -> Vec<String> {
@@ -39,8 +40,8 @@ fn versions_extensions_overlays_and_clients_are_listed() {
     assert_eq!(clients.len(), 10, "{clients:?}");
     let linux =
         clients.iter().find(|url| url.ends_with("/talosctl-linux-amd64")).expect("one for this machine");
-    assert!(linux.starts_with(&server.url), "{linux}");
-    let program = server.client.get(linux);
+    let linux = linux.strip_prefix(EXTERNAL_URL).expect("the address that clients see");
+    let program = server.client.get(&format!("/{linux}"));
     assert_eq!((program.status, &program.body[..4]), (200, b"\x7fELF".as_slice()));
     assert_eq!(server.client.get(&format!("/talosctl/{OLDEST_UKI}")).list(), Vec::<String>::new());
     assert_eq!(server.client.get("/version/v1.9.5/extensions/official").status, 404, "withdrawn");

@@ -59,7 +59,8 @@ fn skopeo_copies_all_platforms() {
     for image in ["installer", "aws-installer"] {
         let source = format!("docker://{}:{NEWEST}", pulls.name(image));
         let target = format!("oci:{}:copy", text(&pulls.folder(image)));
-        let copy = ["--insecure-policy", "copy", "--all", "--src-tls-verify=false", &source, &target];
+        let options = ["--all", "--preserve-digests", "--src-tls-verify=false"];
+        let copy = [&["--insecure-policy", "copy"][..], &options, &[&source, &target]].concat();
         success("skopeo", "skopeo", &copy);
         let index = fs::read(pulls.folder(image).join("index.json")).unwrap();
         let index: Value = serde_json::from_slice(&index).unwrap();

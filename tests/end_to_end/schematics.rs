@@ -15,7 +15,7 @@ fn ids_are_those_of_the_reference() {
     let server = Server::start(&Config::on_layouts(&fixture), home.path());
     assert_eq!(server.client.schematic(EMPTY), EMPTY_ID);
     assert_eq!(server.client.schematic("{}"), EMPTY_ID, "another text for the same");
-    assert_eq!(server.client.schematic(""), EMPTY_ID);
+    assert_eq!(server.client.post("/schematics", "").status, 400, "nothing at all is no schematic");
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schematics.jsonl");
     let text = std::fs::read_to_string(golden).unwrap();
     let (mut accepted, mut refused) = (0, 0);

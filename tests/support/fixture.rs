@@ -9,9 +9,9 @@ pub const NEWEST: &str = "v1.12.4";
 /// The oldest version whose media boot with systemd-boot: images signed in the old form only.
 pub const OLDEST_UKI: &str = "v1.10.3";
 
-/// Every version that `/versions` must list, in order: of the imager's tags the usable ones.
-pub const VERSIONS: [&str; 7] =
-    ["v1.7.7", "v1.9.5", "v1.10.3", "v1.11.2", "v1.12.0-alpha.1", "v1.12.4", "v1.14.0-alpha.2"];
+/// Every version that `/versions` must list, in order: of the imager's tags those that are versions, without
+/// the pre-releases of a release that is out.
+pub const VERSIONS: [&str; 6] = ["v1.7.7", "v1.9.5", "v1.10.3", "v1.11.2", "v1.12.4", "v1.14.0-alpha.2"];
 
 /// A release and the public half of the key that it is signed with.
 #[derive(Clone, Debug)]

@@ -43,9 +43,7 @@ impl Registry {
     pub fn to_change(fixture: &Fixture) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let storage = home.path().join("storage");
-        // Files are shared by hard links: whoever changes one has to replace it.
-        let copied = Command::new("cp").arg("-al").arg(shared_storage(fixture)).arg(&storage).status();
-        assert!(copied.expect("cp runs").success(), "the registry's storage cannot be copied");
+        copy(&shared_storage(fixture), &storage);
         Self::serve(storage, false, home)
     }
 
@@ -145,6 +143,23 @@ impl Request {
         let path = target.split('?').next()?.to_owned();
         let status = rest.split_whitespace().next()?.parse().ok()?;
         Some(Self { method, path, status })
+    }
+}
+
+/// Copies a registry's storage. Blobs are shared by hard links, for the registry never writes to one again;
+/// the files that say which tag is which blob are copied.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &target);
+        } else if entry.file_name() == "data" {
+            fs::hard_link(entry.path(), target).expect("a hard link");
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
     }
 }
 

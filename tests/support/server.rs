@@ -16,6 +16,10 @@ use super::{Fixture, Registry};
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_image-factory");
 
+/// Where every factory believes to be reached. Machines are told it, so it is part of what an asset depends
+/// on: factories on other ports would give other bytes.
+pub const EXTERNAL_URL: &str = "http://factory.example/";
+
 /// How long it may take to start. Debug builds on a busy machine are slow.
 const START: Duration = Duration::from_secs(60);
 
@@ -29,8 +33,6 @@ pub struct Config {
     pub pxe_host: String,
     /// The certificate that the client trusts; the main listener then speaks TLS.
     pub certificate: Option<String>,
-    /// Address that the factory believes to have; its own when empty.
-    pub external_url: String,
 }
 
 impl Config {
@@ -115,10 +117,7 @@ impl Server {
         let mut full = config
             .clone()
             .set("http.httpListenAddr", at(port))
-            .set(
-                "http.externalURL",
-                if config.external_url.is_empty() { &url } else { &config.external_url }.as_str(),
-            )
+            .set("http.externalURL", EXTERNAL_URL)
             .set("metrics.addr", at(metrics_port))
             .set("store.path", store.to_str().expect("a printable path"));
         if !config.pxe_host.is_empty() {
@@ -138,7 +137,12 @@ impl Server {
         };
         command.args(["serve", "--config"]).arg(&file).env("HOME", home).current_dir(home);
         let log = home.join("image-factory.log");
-        let mut process = Process::start("image-factory", "this project", &mut command, &log);
+        let mut process = Process::start(
+            "image-factory",
+            "this project, a runner of it with hack/setup",
+            &mut command,
+            &log,
+        );
         wait_for("the factory listens", START, || {
             assert!(process.runs(), "the factory has ended:\n{}", process.tail());
             let listens = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();

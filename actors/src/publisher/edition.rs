@@ -16,6 +16,8 @@ pub(super) struct Edition {
     pub index: Signed,
     /// What the index names.
     pub platforms: Vec<PlatformEdition>,
+    /// Full name of the repository, `<host>/<image>/<schematic>`, as the signatures tell it.
+    pub name: String,
     /// Digest of the public key that verifies the signatures.
     pub key: Digest,
 }
@@ -100,6 +102,7 @@ mod tests {
             version: "v1.12.4".to_owned(),
             index: signed("index"),
             platforms: Arch::ALL.map(platform).to_vec(),
+            name: "factory.example/installer/1234".to_owned(),
             key: Digest::of(b"key"),
         }
     }

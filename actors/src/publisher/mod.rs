@@ -299,12 +299,7 @@ impl State {
         if let Some(published) = self.recent.holding(repository, digest) {
             return Ok(Some(published));
         }
-        let shelf = self.shelf(repository)?;
-        let names = |edition: &edition::Edition| self.names(repository, edition, digest);
-        let Some(edition) = shelf.editions.iter().rev().find(|edition| names(edition)) else {
-            return Ok(None);
-        };
-        let Ok(version) = TalosVersion::parse(&edition.version) else { return Ok(None) };
+        let Some(version) = self.version_of(repository, digest).await? else { return Ok(None) };
         let published = self.published(repository, name, &version).await?;
         if published.holds(digest) {
             return Ok(Some(published));

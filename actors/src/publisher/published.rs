@@ -67,13 +67,7 @@ impl Published {
         self.manifests.contains_key(digest) || self.blobs.contains_key(digest)
     }
 
-    fn new(
-        version: TalosVersion,
-        index: Document,
-        images: &[(Arch, Image)],
-        name: &str,
-        edition: &Edition,
-    ) -> Self {
+    fn new(version: TalosVersion, index: Document, images: &[(Arch, Image)], edition: &Edition) -> Self {
         let mut published = Self {
             version,
             manifests: HashMap::from([(index.digest, index.clone())]),
@@ -90,7 +84,7 @@ impl Published {
             }
         }
         for (media_type, signed) in edition.signed() {
-            let evidence = evidence(name, &edition.key, signed, media_type);
+            let evidence = evidence(&edition.name, &edition.key, signed, media_type);
             published.add_blob(evidence.payload);
             published.add_blob(evidence.image.config);
             published.add_blob(evidence.bundle);
@@ -135,8 +129,7 @@ impl State {
         let entries: Vec<_> = images.iter().map(|(arch, image)| (arch.as_str(), &image.manifest)).collect();
         let index = index(&entries, &version_annotations(version, &repository.schematic));
         let edition = self.edition(repository, version, &index, &images).await?;
-        let name = self.full_name(repository);
-        Ok(Published::new(version.clone(), index, &images, &name, &edition))
+        Ok(Published::new(version.clone(), index, &images, &edition))
     }
 
     /// What is remembered of this very image, or what is remembered from now on.
@@ -148,11 +141,15 @@ impl State {
         images: &[(Arch, Image)],
     ) -> Result<Edition, PublishError> {
         let shelf = self.shelf(repository)?;
-        let is_it = |edition: &Edition| edition.index.digest == index.digest && edition.key == self.key;
+        let full_name = self.full_name(repository);
+        // Signatures name the repository and are made with a key: with others they are other ones.
+        let is_it = |edition: &Edition| {
+            edition.index.digest == index.digest && edition.key == self.key && edition.name == full_name
+        };
         if let Some(edition) = shelf.editions.into_iter().find(is_it) {
             return Ok(edition);
         }
-        let (state, full_name) = (Arc::clone(self), self.full_name(repository));
+        let state = Arc::clone(self);
         let (version, index, images) = (version.tag(), (index.digest, index.size()), images.to_vec());
         let edition = self.workers.run("signing an installer", move || {
             let sign = |digest, size| sign(&*state.signer, &full_name, digest, size);
@@ -169,6 +166,7 @@ impl State {
                 version,
                 index: sign(index.0, index.1)?,
                 platforms,
+                name: full_name,
                 key: state.key,
             })
         });

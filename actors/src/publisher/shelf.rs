@@ -1,10 +1,13 @@
 //! Shelves: what was published in each repository, kept in the store.
 
+use std::sync::Arc;
+
+use factory_domain::TalosVersion;
 use factory_domain::ports::{Record, RecordKey, RecordKind};
 use factory_formats::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::edition::Edition;
+use super::edition::{Edition, Signed};
 use super::signing::evidence;
 use super::{InstallerRepository, PublishError, State};
 
@@ -56,27 +59,33 @@ impl State {
             value: serde_json::to_string(&shelf).unwrap_or_default(),
             blobs: Vec::new(),
         };
-        let store = std::sync::Arc::clone(&self.store);
+        let store = Arc::clone(&self.store);
         self.workers.run("remembering an installer", move || store.save(record)).await??;
         Ok(())
     }
 
-    /// Whether a digest belongs to an edition: to the image itself, or to what shows that it is signed.
-    pub(super) fn names(&self, repository: &InstallerRepository, edition: &Edition, digest: &Digest) -> bool {
-        if edition.names(digest) {
-            return true;
-        }
-        let name = self.full_name(repository);
-        edition.signed().any(|(media_type, signed)| {
-            let evidence = evidence(&name, &edition.key, signed, media_type);
-            let documents = [
-                &evidence.payload,
-                &evidence.image.manifest,
-                &evidence.image.config,
-                &evidence.bundle,
-                &evidence.referrer.manifest,
-            ];
-            documents.iter().any(|document| document.digest == *digest)
-        })
+    /// The version whose image a digest belongs to, the image of the newest edition if there are several.
+    pub(super) async fn version_of(
+        self: &Arc<Self>,
+        repository: &InstallerRepository,
+        digest: &Digest,
+    ) -> Result<Option<TalosVersion>, PublishError> {
+        let (state, repository, digest) = (Arc::clone(self), repository.clone(), *digest);
+        // A shelf may be long, and anybody may ask for what is on none.
+        let find = move || {
+            let shelf = state.shelf(&repository)?;
+            let found = shelf.editions.iter().rev().find(|edition| belongs(edition, &digest));
+            Ok(found.and_then(|edition| TalosVersion::parse(&edition.version).ok()))
+        };
+        self.workers.run("looking for a digest", find).await?
     }
+}
+
+/// Whether a digest belongs to an edition: to the image itself, or to what shows that it is signed.
+fn belongs(edition: &Edition, digest: &Digest) -> bool {
+    let shows = |(media_type, signed): (&'static str, &Signed)| {
+        let evidence = evidence(&edition.name, &edition.key, signed, media_type);
+        evidence.documents().iter().any(|document| document.digest == *digest)
+    };
+    edition.names(digest) || edition.signed().any(shows)
 }

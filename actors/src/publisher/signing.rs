@@ -26,6 +26,14 @@ pub(super) struct Evidence {
     pub referrer: Referrer,
 }
 
+impl Evidence {
+    /// All documents.
+    pub fn documents(&self) -> [&Document; 5] {
+        let Self { payload, image, bundle, referrer } = self;
+        [payload, &image.manifest, &image.config, bundle, &referrer.manifest]
+    }
+}
+
 /// Signs a manifest of `size` bytes in `repository`, which is `<host>/<path>`.
 pub(super) fn sign(
     signer: &dyn Signer,

@@ -71,12 +71,26 @@ impl State {
                 Err(error) => error,
             };
             if attempt >= self.options.attempts || !may_pass(&error) {
-                return Err(error);
+                return Err(self.blame(repository, blob, error));
             }
             tracing::warn!(%repository, digest = %blob.digest, attempt, %error, "fetching again");
             tokio::time::sleep(pause).await;
             pause *= 2;
             attempt += 1;
+        }
+    }
+
+    /// Wrong bytes, time after time, are the source's fault and not the store's.
+    fn blame(&self, repository: &Repository, blob: &Descriptor, error: FetchError) -> FetchError {
+        match error {
+            FetchError::Store(mismatch @ StoreError::Mismatch { .. }) => {
+                FetchError::Source(SourceError::Invalid {
+                    what: format!("{repository}@{}", blob.digest),
+                    source_name: self.source.name().to_owned(),
+                    reason: mismatch.to_string(),
+                })
+            }
+            other => other,
         }
     }
 

@@ -145,10 +145,11 @@ impl GrubCores {
         }
     }
 
-    /// What a disk needs. GRUB for BIOS counts sectors of 512 bytes, so other disks start with UEFI only.
+    /// What a disk needs. The half for BIOS counts sectors of 512 bytes, but reads partition tables of any;
+    /// so it also starts a disk with large sectors that the firmware shows with small ones.
     pub(super) fn of_disk(arch: Arch, disk: &DiskRecipe) -> Self {
         let core = |platform| GrubCore { platform, medium: GrubMedium::Disk };
-        let has_bios = disk.grub_cfg.is_some() && arch == Arch::Amd64 && disk.sector_size == 512;
+        let has_bios = disk.grub_cfg.is_some() && arch == Arch::Amd64;
         Self {
             bios: has_bios.then(|| core(GrubPlatform::I386Pc)),
             efi: disk.grub_efi_path.as_ref().map(|_| core(GrubPlatform::efi(arch))),

@@ -294,20 +294,6 @@ fn grub_is_where_something_starts_with_it() {
 }
 
 #[test]
-fn a_bios_reads_no_disk_with_large_sectors() {
-    let made = |bootloader| {
-        let made = recipe_of("metal-amd64.raw", "1.12.0", |profile| {
-            let image = profile.output.image.get_or_insert_default();
-            (image.sector_size, image.bootloader) = (4096, bootloader);
-        });
-        made.unwrap().grub
-    };
-    assert_eq!(made(Bootloader::DualBoot), GrubCores::default());
-    let efi = GrubCore { platform: GrubPlatform::X64Efi, medium: GrubMedium::Disk };
-    assert_eq!(made(Bootloader::Grub), GrubCores { bios: None, efi: Some(efi) });
-}
-
-#[test]
 fn grub_finds_its_files_on_the_medium_that_it_started_from() {
     let core = |platform, medium| GrubCore { platform, medium };
     let disk = core(GrubPlatform::I386Pc, GrubMedium::Disk);
