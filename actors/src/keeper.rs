@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use actix::dev::SendError;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Mutex, Semaphore};
@@ -67,14 +66,12 @@ impl<A: Actor<Context = Context<A>>> Keeper<A> {
         for _ in 0..2 {
             let address = self.living().await;
             let (envelope, incoming) = Envelope::seal(message.clone());
-            match address.try_send(envelope) {
-                Err(SendError::Full(_)) => return Err(AskError::Busy { actor: self.name }),
-                Err(SendError::Closed(_)) => {}
-                Ok(()) => {
-                    if let Ok(answer) = incoming.await {
-                        return answer.map_err(AskError::No);
-                    }
-                }
+            // A mailbox has room for a few only until its actor has started: that is a reason to wait, not to
+            // refuse, for the places bound what waits.
+            if address.send(envelope).await.is_ok()
+                && let Ok(answer) = incoming.await
+            {
+                return answer.map_err(AskError::No);
             }
             // The address may look alive for a moment after the actor has died.
             self.address.compare_and_swap(&Some(address), None);
@@ -204,6 +201,21 @@ mod tests {
             task.await.unwrap().unwrap();
         }
         keeper.ask(Order::Count).await.unwrap();
+    }
+
+    #[actix::test]
+    async fn a_crowd_that_comes_before_the_actor_has_started_is_served() {
+        // The arbiter is this thread's: nothing starts before the first await.
+        let keeper = Keeper::start("worker", Arbiter::current(), 64, Worker::default);
+        let crowd: Vec<_> = (0..64)
+            .map(|_| {
+                let keeper = Arc::clone(&keeper);
+                actix::spawn(async move { keeper.ask(Order::Count).await })
+            })
+            .collect();
+        for asked in crowd {
+            asked.await.unwrap().unwrap();
+        }
     }
 
     #[actix::test]

@@ -47,7 +47,8 @@ pub async fn wrap<B: MessageBody + Unpin + 'static>(
         status: StatusCode::OK,
         handler: "other".to_owned(),
         started: Instant::now(),
-        expected: 0,
+        // Until there is an answer, whoever leaves has not had all of it.
+        expected: u64::MAX,
         sent: 0,
         is_done: false,
     };
@@ -79,11 +80,10 @@ pub async fn wrap<B: MessageBody + Unpin + 'static>(
     put(response.headers_mut(), X_REQUEST_ID, &id);
     report.status = response.status();
     Ok(response.map_body(|_, body| {
-        if let BodySize::Sized(len) = body.size()
-            && report.method != Method::HEAD
-        {
-            report.expected = len;
-        }
+        report.expected = match body.size() {
+            BodySize::Sized(len) if report.method != Method::HEAD => len,
+            _ => 0,
+        };
         Reported { body, report }
     }))
 }

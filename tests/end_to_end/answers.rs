@@ -25,7 +25,7 @@ impl Served {
         &self.server.client
     }
 
-    fn part(&self, headers: &[(&str, &str)]) -> crate::support::Answer {
+    fn part(&self, headers: &[(&str, &str)]) -> crate::support::client::Answer {
         self.client().ask("GET", &self.iso, headers)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::EXTENDED;
@@ -9,23 +11,41 @@ use crate::support::fixture::NEWEST;
 use crate::support::process::wait_for;
 use crate::support::{Config, Fixture, Server};
 
-/// A registry that takes every connection and never answers.
-fn silent_registry() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        let mut held = Vec::new();
-        while let Ok((stream, _)) = listener.accept() {
-            held.push(stream);
-        }
-    });
-    address
+/// A registry that takes every connection and never answers, until it hangs up.
+struct Silent {
+    address: String,
+    hangs_up: Arc<AtomicBool>,
+}
+
+impl Silent {
+    fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let hangs_up = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&hangs_up);
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept()
+                && !told.load(Ordering::SeqCst)
+            {
+                held.push(stream);
+            }
+        });
+        Self { address, hangs_up }
+    }
+
+    /// Closes all connections; nobody listens any more.
+    fn hang_up(&self) {
+        self.hangs_up.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(&self.address);
+    }
 }
 
 #[test]
 fn more_than_may_wait_are_told_to_come_back() {
     let home = tempfile::tempdir().unwrap();
-    let config = Config::on_address(&silent_registry()).set("http.maxPendingRequests", 3);
+    let silent = Silent::listen();
+    let config = Config::on_address(&silent.address).set("http.maxPendingRequests", 3);
     let server = Server::launch(&config, home.path());
     let schematic = server.client.schematic(EXTENDED);
     let path = Server::image(&schematic, NEWEST, "metal-amd64.iso");
@@ -51,15 +71,17 @@ fn more_than_may_wait_are_told_to_come_back() {
     assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
     assert!(refused.to_lowercase().contains("retry-after: 1\r\n"), "{refused}");
     assert!(server.metrics().sum("image_factory_questions_refused_total", &["planner"]) >= 1.0);
-    // Others are not held up, and places are free again when those who waited have left.
+    // Others are not held up.
     assert_eq!(server.client.get(&format!("/schematics/{schematic}")).status, 200);
+    // Who leaves gives back the place; the work goes on until the source has said something.
     drop(waiting);
-    wait_for("a place is free", Duration::from_secs(20), || {
-        let mut stream = TcpStream::connect(&server.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let waits = stream.read(&mut [0; 1]).is_err();
-        waits.then_some(())
+    let left = || server.metrics().sum("http_response_size_bytes_count", &["code=\"499\""]);
+    wait_for("it is noticed that they have left", Duration::from_secs(20), || (left() >= 3.0).then_some(()));
+    silent.hang_up();
+    wait_for("a place is free", Duration::from_secs(60), || {
+        let answer = server.client.get(&path);
+        assert_eq!(answer.status, 503, "there is no source: {}", answer.text());
+        answer.text().contains(&silent.address).then_some(())
     });
 }
 

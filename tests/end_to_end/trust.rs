@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::client::Answer;
 use crate::support::fixture::{NEWEST, OLDEST_UKI, cosign};
-use crate::support::{Answer, Config, Fixture, Registry, Server};
+use crate::support::{Config, Fixture, Registry, Server};
 
 fn extended_with(server: &Server, name: &str) -> Answer {
     let yaml = format!("customization: {{systemExtensions: {{officialExtensions: [siderolabs/{name}]}}}}\n");

@@ -11,7 +11,7 @@ pub mod registry;
 pub mod server;
 pub mod tools;
 
-pub use client::{Answer, Client};
+pub use client::Client;
 pub use fixture::Fixture;
 pub use registry::Registry;
 pub use server::{Config, Server};

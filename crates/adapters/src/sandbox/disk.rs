@@ -63,7 +63,7 @@ impl Writes {
             self.close();
             return Ok(());
         };
-        let last = used.last().map_or(first, |(last, _)| last);
+        let last = used.next_back().map_or(first, |(last, _)| last);
         if self.open.as_ref().is_some_and(|(write, _)| write.offset + write.content.len != at) {
             self.close();
         }
