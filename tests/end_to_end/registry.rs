@@ -121,8 +121,7 @@ fn what_was_evicted_is_made_again_under_its_digest() {
 fn two_factories_show_the_same_images() {
     let Some(fixture) = Fixture::find() else { return };
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let mut config = Config::on_layouts(&fixture);
-    config.external_url = "http://factory.example/".to_owned();
+    let config = Config::on_layouts(&fixture);
     let digests = homes.each_ref().map(|home| {
         let server = Server::start(&config, home.path());
         let schematic = server.client.schematic(EXTENDED);
