@@ -31,8 +31,7 @@ impl Keys {
     }
 
     fn configure(&self, config: Config) -> Config {
-        // The address is inside of images, and ports are others after every start.
-        Config { external_url: "https://factory.example.com/".to_owned(), ..config }
+        config
             .set("secureBoot.enabled", true)
             .set("secureBoot.file.signingKeyPath", self.path("uki-signing-key.pem"))
             .set("secureBoot.file.signingCertPath", self.path("uki-signing-cert.pem"))

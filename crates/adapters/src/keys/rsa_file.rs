@@ -100,7 +100,8 @@ fn read_text(path: &Path) -> Result<String, KeyError> {
     if size > MAX_BYTES {
         return Err(invalid(path, "it is too long"));
     }
-    fs::read_to_string(path).map_err(|error| unavailable(path, &error))
+    let bytes = fs::read(path).map_err(|error| unavailable(path, &error))?;
+    String::from_utf8(bytes).map_err(|_| invalid(path, "it is no text"))
 }
 
 /// The first key of a PEM text; the error says what is wrong with it.
