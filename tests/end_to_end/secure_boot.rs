@@ -291,3 +291,80 @@ fn without_keys_it_is_said_that_secure_boot_is_off() {
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("secure boot is disabled"), "{}", answer.text());
 }
+
+/// A token of SoftHSM with the keys of a set, and the settings that use it.
+#[cfg(feature = "pkcs11")]
+fn on_token(keys: &Keys, home: &Path, pin: &str) -> Config {
+    let folder = home.join("tokens");
+    fs::create_dir_all(&folder).unwrap();
+    let settings = home.join("softhsm2.conf");
+    fs::write(&settings, format!("directories.tokendir = {}\n", folder.display())).unwrap();
+    let environment = format!("SOFTHSM2_CONF={}", settings.display());
+    let tool = |arguments: &[&str]| {
+        let arguments = [&[&*environment, "softhsm2-util"], arguments].concat();
+        success("env", "softhsm2", &arguments);
+    };
+    tool(&["--init-token", "--free", "--label", "factory", "--pin", "1234", "--so-pin", "12345678"]);
+    for (file, label, id) in [("uki-signing-key.pem", "signing", "A1"), ("pcr-signing-key.pem", "pcr", "A2")]
+    {
+        let key = keys.path(file);
+        tool(&["--import", &key, "--token", "factory", "--label", label, "--id", id, "--pin", "1234"]);
+    }
+    let mut config = Config::default()
+        .set("secureBoot.enabled", true)
+        .set("secureBoot.pkcs11.module", "/usr/lib/softhsm/libsofthsm2.so")
+        .set("secureBoot.pkcs11.tokenLabel", "factory")
+        .set("secureBoot.pkcs11.pin", pin)
+        .set("secureBoot.pkcs11.signingKeyLabel", "signing")
+        .set("secureBoot.pkcs11.signingCertPath", keys.path("uki-signing-cert.pem"))
+        .set("secureBoot.pkcs11.pcrKeyLabel", "pcr");
+    config.runner = vec!["env".to_owned(), environment];
+    config
+}
+
+#[cfg(feature = "pkcs11")]
+#[test]
+fn a_token_signs_like_the_same_keys_in_files() {
+    let Some(downloads) = Downloads::start() else { return };
+    let home = downloads.folder("token");
+    let config = on_token(&downloads.keys, &home, "1234")
+        .set("artifacts.core.registry", format!("oci-layout:{}", downloads.fixture.release.display()))
+        .trusting(&downloads.fixture.key);
+    let server = Server::start(&config, &home.join("factory"));
+    let (schematic, same) = (server.client.schematic(EMPTY), downloads.server.client.schematic(EMPTY));
+    assert_eq!(schematic, same);
+    for name in ["metal-amd64-secureboot-uki.efi", "metal-amd64-secureboot.iso"] {
+        let path = Server::image(&schematic, NEWEST, name);
+        assert_eq!(server.client.digest(&path), downloads.server.client.digest(&path), "{name}");
+    }
+}
+
+#[cfg(feature = "pkcs11")]
+#[test]
+fn a_token_that_does_not_open_keeps_the_program_from_starting() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = Keys::make(home.path().join("keys"));
+    let right = on_token(&keys, home.path(), "1234");
+    for (key, value, expected) in [
+        ("secureBoot.pkcs11.pin", "4321", "the PIN is wrong"),
+        ("secureBoot.pkcs11.tokenLabel", "other", "no token with this label"),
+        ("secureBoot.pkcs11.pcrKeyLabel", "other", "no private RSA key with this label"),
+        ("secureBoot.pkcs11.signingKeyLabel", "pcr", "do not belong together"),
+        ("secureBoot.pkcs11.module", "/nowhere.so", "nowhere.so"),
+    ] {
+        let config = right
+            .clone()
+            .set(key, value)
+            .set("http.httpListenAddr", "127.0.0.1:0")
+            .set("metrics.addr", "")
+            .set("artifacts.core.registry", "127.0.0.1:1")
+            .set("store.path", text(&home.path().join("store")));
+        let file = home.path().join("config.toml");
+        fs::write(&file, config.to_toml()).unwrap();
+        let mut command = Command::new("env");
+        command.args(&config.runner[1..]).args([PROGRAM, "serve", "--config", text(&file)]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(expected), "{expected}: {said}");
+    }
+}
