@@ -22,7 +22,7 @@ fn a_small_budget_is_kept_and_what_was_evicted_comes_back_the_same() {
     let want = server.client.digest(&asset(NEWEST));
     let needed = server.metrics().sum("image_factory_store_bytes", &[]);
     drop(server);
-    let budget = (needed * 2.6) as i64;
+    let budget = (needed * 3.2) as i64;
 
     let server = Server::start(&config.set("store.maxBytes", budget.to_string()), home.path());
     assert_eq!(server.client.schematic(EXTENDED), schematic);
