@@ -231,3 +231,21 @@ async fn an_image_for_other_machines_only_is_refused_by_name() {
     let refused = stage.keeper.ask(stage.question("v1", Arch::Arm64)).await.unwrap_err().to_string();
     assert!(refused.contains("siderolabs/imager@sha256:") && refused.contains("linux/arm64"), "{refused}");
 }
+
+#[test]
+fn of_grub_only_what_images_are_made_of_is_wanted() {
+    let wants = |path: &str| Selection::Grub("usr/lib/grub/i386-pc/").wants(path);
+    for name in ["kernel.img", "boot.img", "normal.mod", "moddep.lst"] {
+        assert!(wants(&format!("usr/lib/grub/i386-pc/{name}")), "{name}");
+    }
+    for path in [
+        "usr/lib/grub/i386-pc/normal.module",
+        "usr/lib/grub/i386-pc/kernel.exec",
+        "usr/lib/grub/i386-pc/mod",
+        "usr/lib/grub/i386-pc/more/normal.mod",
+        "usr/lib/grub/x86_64-efi/normal.mod",
+        "normal.mod",
+    ] {
+        assert!(!wants(path), "{path}");
+    }
+}
