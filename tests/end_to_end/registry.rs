@@ -87,7 +87,6 @@ fn what_was_evicted_is_made_again_under_its_digest() {
     let Some(fixture) = Fixture::find() else { return };
     let home = tempfile::tempdir().unwrap();
     let config = Config::on_layouts(&fixture);
-    // Machines are told the factory's address, so it is part of what an installer depends on.
     let (schematic, needed) = {
         let roomy = tempfile::tempdir().unwrap();
         let server = Server::start(&config, roomy.path());
