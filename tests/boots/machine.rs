@@ -90,11 +90,9 @@ impl Lab {
         );
         eprintln!("{options:?}: {}", String::from_utf8_lossy(&output.stdout).trim());
         let report = Report::read(&serial);
-        for fault in report.lines.iter().filter(|line| {
-            line.split('=').next().is_some_and(|name| name == "module-error" || name == "mount-error")
-        }) {
-            panic!("{options:?}: {fault}");
-        }
+        let is_fault = |line: &&String| line.starts_with("module-error=") || line.starts_with("mount-error=");
+        let faults: Vec<_> = report.lines.iter().filter(is_fault).collect();
+        assert!(faults.is_empty(), "{options:?}: {faults:?}");
         report
     }
 }

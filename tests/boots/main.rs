@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod grub;
 mod machine;
 mod main_path;
 mod overlay;

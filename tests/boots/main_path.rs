@@ -74,10 +74,7 @@ fn uki() {
     assert_main_path(&report, NEWEST, "efi64");
     assert!(report.value("efi-StubInfo").contains("systemd-stub"), "{}", report.value("efi-StubInfo"));
     let measured = report.value("pcr11");
-    assert!(
-        !measured.is_empty() && measured.trim_matches('0') != "",
-        "the stub measured nothing: {measured:?}"
-    );
+    assert!(!measured.trim_matches('0').is_empty(), "the stub measured nothing: {measured:?}");
 }
 
 #[test]

@@ -52,8 +52,8 @@ fn wrong_input_is_refused_before_any_work() {
         (400, Server::image(&schematic, NEWEST, &"a".repeat(3000))),
         (400, format!("/pxe/{schematic}/{NEWEST}/metal-mips")),
         (404, format!("/pxe/{unknown}/{NEWEST}/metal-amd64")),
-        (404, format!("/version/v9.9.9/extensions/official")),
-        (400, format!("/version/nonsense/extensions/official")),
+        (404, "/version/v9.9.9/extensions/official".to_owned()),
+        (400, "/version/nonsense/extensions/official".to_owned()),
         (404, format!("/schematics/{unknown}")),
         (404, "/nothing/here".to_owned()),
     ];

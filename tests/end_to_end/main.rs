@@ -20,6 +20,7 @@ mod eviction;
 mod kills;
 mod limits;
 mod listeners;
+mod media;
 mod overlays;
 mod pulls;
 mod registry;

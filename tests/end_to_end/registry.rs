@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::support::client::Answer;
 use crate::support::fixture::{NEWEST, OLDEST_UKI};
-use crate::support::{Answer, Client, Config, Fixture, Registry, Server};
+use crate::support::{Client, Config, Fixture, Registry, Server};
 use crate::{EMPTY, EXTENDED};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -123,8 +124,7 @@ fn what_was_evicted_is_made_again_under_its_digest() {
 fn two_factories_show_the_same_images() {
     let Some(fixture) = Fixture::find() else { return };
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let mut config = Config::on_layouts(&fixture);
-    config.external_url = "http://factory.example/".to_owned();
+    let config = Config::on_layouts(&fixture).set("http.externalURL", "http://factory.example/");
     let digests = homes.each_ref().map(|home| {
         let server = Server::start(&config, home.path());
         let schematic = server.client.schematic(EXTENDED);

@@ -2,7 +2,7 @@
 //! client, and the field's tools.
 //!
 //! Both test binaries include this folder and none uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod client;
 pub mod fixture;
@@ -11,7 +11,7 @@ pub mod registry;
 pub mod server;
 pub mod tools;
 
-pub use client::Client;
+pub use client::{Answer, Client};
 pub use fixture::Fixture;
 pub use registry::Registry;
 pub use server::{Config, Server};

@@ -89,6 +89,16 @@ impl Sandbox for NoSandbox {
     }
 }
 
+/// A store, and nothing else that works.
+pub(super) fn bench(store: &MemoryStore) -> Bench {
+    Bench {
+        store: Arc::new(store.clone()),
+        scratch: Arc::new(NoScratch),
+        grub: Arc::new(NoGrub),
+        sandbox: Arc::new(NoSandbox),
+    }
+}
+
 struct Stage {
     store: MemoryStore,
     keeper: Arc<Keeper<PartBuilder<Repeated>>>,
@@ -98,13 +108,7 @@ struct Stage {
 /// A builder over a store, as after a start of the program.
 fn stage(store: &MemoryStore) -> Stage {
     let workers = Workers::start(4).unwrap();
-    let bench = Bench {
-        store: Arc::new(store.clone()),
-        scratch: Arc::new(NoScratch),
-        grub: Arc::new(NoGrub),
-        sandbox: Arc::new(NoSandbox),
-    };
-    let state = PartBuilder::<Repeated>::state(bench, workers);
+    let state = PartBuilder::<Repeated>::state(bench(store), workers);
     let make = move || PartBuilder::with(Arc::clone(&state));
     let keeper = Keeper::start(Repeated::NAME, Arbiter::current(), 100, make);
     Stage { store: store.clone(), keeper, builds: Arc::default() }

@@ -290,3 +290,21 @@ async fn a_blob_is_handed_on_for_the_repository_that_has_it() {
     let size = stage.keeper.ask(StatSourceBlob { repository: repository(), digest }).await.unwrap();
     assert_eq!(size, 5);
 }
+
+#[test]
+fn of_grub_only_what_images_are_made_of_is_wanted() {
+    let wants = |path: &str| Selection::Grub("usr/lib/grub/i386-pc/").wants(path);
+    for name in ["kernel.img", "boot.img", "normal.mod", "moddep.lst"] {
+        assert!(wants(&format!("usr/lib/grub/i386-pc/{name}")), "{name}");
+    }
+    for path in [
+        "usr/lib/grub/i386-pc/normal.module",
+        "usr/lib/grub/i386-pc/kernel.exec",
+        "usr/lib/grub/i386-pc/mod",
+        "usr/lib/grub/i386-pc/more/normal.mod",
+        "usr/lib/grub/x86_64-efi/normal.mod",
+        "normal.mod",
+    ] {
+        assert!(!wants(path), "{path}");
+    }
+}
