@@ -86,9 +86,7 @@ fn everything_that_a_tag_leads_to_is_had_by_digest_whole_and_in_parts() {
 fn what_was_evicted_is_made_again_under_its_digest() {
     let Some(fixture) = Fixture::find() else { return };
     let home = tempfile::tempdir().unwrap();
-    let mut config = Config::on_layouts(&fixture);
-    // Machines are told the factory's address, so it is part of what an installer depends on.
-    config.external_url = "http://factory.example/".to_owned();
+    let config = Config::on_layouts(&fixture);
     let (schematic, needed) = {
         let roomy = tempfile::tempdir().unwrap();
         let server = Server::start(&config, roomy.path());

@@ -2,6 +2,7 @@
 
 use crate::EXTENDED;
 use crate::support::fixture::{NEWEST, OLDEST_UKI};
+use crate::support::tools::says;
 use crate::support::{Config, Fixture, Registry, Server};
 
 const ASSETS: [&str; 9] = [
@@ -33,7 +34,7 @@ fn two_factories_give_the_same_bytes() {
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     // One reads a directory, works on one thing at a time, and lives in another year.
     let mut odd = Config::on_layouts(&fixture).set("build.maxConcurrency", 1);
-    odd.runner = ["faketime", "-m", "-f", "+400d"].map(str::to_owned).to_vec();
+    odd.runner = other_clock();
     let plain = Config::on_registry(&registry, &fixture).set("build.maxConcurrency", 5);
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| sums(&plain, homes[0].path(), false));
@@ -65,4 +66,12 @@ fn sums(
     let mut sums: Vec<_> = paths.into_iter().map(sum).collect();
     sums.sort();
     (sums, server.process.output())
+}
+
+/// Runs a program in another year. The wrapper `faketime` itself would stay in between, and the program would
+/// outlive it.
+fn other_clock() -> Vec<String> {
+    const OFFSET: &str = "+400d";
+    let library = says("faketime", "faketime", &["-m", "-f", OFFSET, "printenv", "LD_PRELOAD"]);
+    vec!["env".to_owned(), format!("LD_PRELOAD={}", library.trim()), format!("FAKETIME={OFFSET}")]
 }
