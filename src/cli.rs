@@ -23,6 +23,21 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Keys for Secure Boot.
+    #[command(subcommand)]
+    Secureboot(SecurebootCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum SecurebootCommand {
+    /// Make a full set of keys for development: signing key, certificate, PCR key, enrollment files.
+    GenerateKeys {
+        /// Directory for the files; it is made where it is missing. Nothing is overwritten.
+        directory: PathBuf,
+        /// Common name of the certificate.
+        #[arg(long, default_value = "Image Factory Secure Boot")]
+        name: String,
+    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -3,6 +3,7 @@
 mod cli;
 mod http;
 mod logging;
+mod secure_boot;
 mod serve;
 mod settings;
 mod telemetry;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{Cli, Command, ConfigCommand, SecurebootCommand};
 use crate::settings::{Checked, Settings};
 
 fn main() -> ExitCode {
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Print { format }) => load(&cli)
             .and_then(|(settings, _)| settings::print(&settings, *format))
             .map(|text| print!("{text}")),
+        Command::Secureboot(SecurebootCommand::GenerateKeys { directory, name }) => {
+            secure_boot::generate(directory, name).map(|text| print!("{text}"))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,13 +18,14 @@ use crate::wiring::{Wired, wire};
 /// One line that says what could not be started.
 pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
     let metrics = telemetry::start()?;
-    let Wired { factory, signer } = wire(&settings, &checked)?;
+    let Wired { factory, signer, secure_boot } = wire(&settings, &checked)?;
     let site = web::Data::new(Site {
         factory: factory.clone(),
         external_url: checked.external_url.clone(),
         external_pxe_url: checked.external_pxe_url.clone(),
         max_schematic_size: usize::try_from(settings.http.max_schematic_size.0).unwrap_or(usize::MAX),
         signer,
+        secure_boot_certificate: secure_boot.map(|keys| keys.certificate().pem()),
     });
     let origins = web::Data::new(Origins::new(&settings.http.allowed_origins));
     let health = Health::default();

@@ -18,10 +18,11 @@ use factory_adapters::scratch::ScratchDirectory;
 use factory_adapters::store::{EmbeddedStore, StoreOptions};
 use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
-use factory_domain::ports::{ReleaseSource, Repository, SignatureCheck, Signer};
+use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, SignatureCheck, Signer};
 
 use url::Url;
 
+use crate::secure_boot;
 use crate::settings::{Checked, Settings};
 
 /// What is running behind the front door.
@@ -30,6 +31,8 @@ pub struct Wired {
     pub factory: Factory,
     /// The factory's key.
     pub signer: Arc<dyn Signer>,
+    /// The keys that sign boot files. None when Secure Boot is off.
+    pub secure_boot: Option<Arc<SecureBootKeys>>,
 }
 
 /// Marks a source that is a directory.
@@ -57,6 +60,7 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     let source = source(settings)?;
     let check = check(settings, &source)?;
     let signer = signing_key(settings, path.join(SIGNING_KEY))?;
+    let secure_boot = secure_boot::load(&settings.secure_boot)?;
     let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
     let sandbox = path.join("sandbox");
     let isolation = match settings.build.overlay_sandbox.as_str() {
@@ -75,11 +79,12 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         scratch: Arc::new(ScratchDirectory::new(scratch)),
         sandbox: Arc::new(sandbox),
         signer: Arc::clone(&signer),
+        secure_boot: secure_boot.clone(),
         clock,
     };
     let arbiter = actix_rt::Arbiter::current();
     let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked)?);
-    Ok(Wired { factory, signer })
+    Ok(Wired { factory, signer, secure_boot })
 }
 
 fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {

@@ -39,7 +39,9 @@ fn rooms_use_only_what_they_may() {
         "backhand",
         "base64",
         "bytes",
+        "cms",
         "crc-fast",
+        "der",
         "flate2",
         "hex",
         "liblzma",
@@ -50,6 +52,7 @@ fn rooms_use_only_what_they_may() {
         "simd-adler32",
         "tar",
         "thiserror",
+        "x509-cert",
         "zstd",
     ];
     let domain = [

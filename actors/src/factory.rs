@@ -6,7 +6,7 @@ use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
     BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, Sandbox, SchematicStore as SchematicPort,
-    Scratch, SignatureCheck, Signer, StoreError,
+    Scratch, SecureBootKeys, SignatureCheck, Signer, StoreError,
 };
 use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
@@ -15,8 +15,9 @@ use crate::ask::AskError;
 use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
-    Bench, BuildPart, Compressed, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules, OverlayAnswer,
-    OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind,
+    Bench, BuildPart, Compressed, Enrollments, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules,
+    OverlayAnswer, OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind, SignedPrograms,
+    SignedUkis,
 };
 use crate::planner::{self, AssetPlanner, Peers};
 use crate::publisher::{self, InstallerPublisher};
@@ -43,6 +44,8 @@ pub struct Ports {
     pub signer: Arc<dyn Signer>,
     /// The maker of GRUB's images.
     pub grub: Arc<dyn GrubImages>,
+    /// The keys that sign boot files. None when Secure Boot is off.
+    pub secure_boot: Option<Arc<SecureBootKeys>>,
     /// Runs programs of overlays.
     pub sandbox: Arc<dyn Sandbox>,
     /// The time.
@@ -160,6 +163,9 @@ impl Factory {
             overlay_installs: builders.builder::<OverlayInstall>(on()),
             overlay_layers: builders.builder::<OverlayLayer>(on()),
             hashes: Arc::clone(&hashes),
+            signed_programs: builders.builder::<SignedPrograms>(on()),
+            signed_ukis: builders.builder::<SignedUkis>(on()),
+            enrollments: builders.builder::<Enrollments>(on()),
         };
         let external_url = options.external_url;
         let external_host = options.external_host;
@@ -168,6 +174,7 @@ impl Factory {
             components,
             external_url,
             grub_tool,
+            secure_boot: ports.secure_boot,
             host_arch,
             external_host: external_host.clone(),
         };

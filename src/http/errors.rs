@@ -12,7 +12,7 @@ use factory_actors::verifier::TrustError;
 use factory_domain::TalosVersion;
 use factory_domain::asset::{InvalidPath, quoted};
 use factory_domain::goyaml;
-use factory_domain::ports::{SandboxError, SourceError, StoreError, VerifyError};
+use factory_domain::ports::{KeyError, SandboxError, SourceError, StoreError, VerifyError};
 use factory_domain::schematic::{self, SchematicId};
 
 use super::problem::Problem;
@@ -213,6 +213,7 @@ impl IntoProblem for PartError {
     fn into_problem(self) -> Problem {
         match self {
             Self::Store(error) => error.into_problem(),
+            Self::Key(KeyError::Unavailable { .. }) => Problem::retry(self.to_string(), SOURCE_DOWN),
             Self::Input { .. } => problem(StatusCode::BAD_GATEWAY, self),
             Self::Sandbox(error) => sandbox(error),
             _ => problem(StatusCode::INTERNAL_SERVER_ERROR, self),

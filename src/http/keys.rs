@@ -18,6 +18,9 @@ async fn signing_key(request: HttpRequest, site: web::Data<Site>) -> HttpRespons
     respond(&request, "application/x-pem-file", pem, Caching::Unsaid)
 }
 
-async fn signing_cert(request: HttpRequest) -> HttpResponse {
-    no_secure_boot().respond(&request)
+async fn signing_cert(request: HttpRequest, site: web::Data<Site>) -> HttpResponse {
+    match &site.secure_boot_certificate {
+        Some(pem) => respond(&request, "application/x-pem-file", pem.clone().into_bytes(), Caching::Unsaid),
+        None => no_secure_boot().respond(&request),
+    }
 }

@@ -42,6 +42,8 @@ pub struct Site {
     pub max_schematic_size: usize,
     /// The factory's key.
     pub signer: Arc<dyn Signer>,
+    /// PEM of the certificate that boot files are signed with. None when Secure Boot is off.
+    pub secure_boot_certificate: Option<String>,
 }
 
 /// All routes of the main listener.

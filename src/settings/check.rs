@@ -60,6 +60,7 @@ pub fn check(
     if !["text", "json"].contains(&settings.log.format.as_str()) {
         faults.push(format!("log.format is {:?}: use \"text\" or \"json\"", settings.log.format));
     }
+    settings.secure_boot.check(&mut faults);
     if !["preferred", "required", "off"].contains(&settings.build.overlay_sandbox.as_str()) {
         let given = &settings.build.overlay_sandbox;
         faults.push(format!("build.overlaySandbox is {given:?}: use \"preferred\", \"required\" or \"off\""));

@@ -17,9 +17,14 @@ pub(super) struct Later {
 
 const LATER: &[Later] = &[
     Later {
-        path: "secureBoot",
-        note: "Secure Boot is not available in this version",
-        refused: Some("enabled"),
+        path: "secureBoot.azureKeyVault",
+        note: "keys in Azure Key Vault are not available in this version",
+        refused: None,
+    },
+    Later {
+        path: "secureBoot.awsKMS",
+        note: "keys in AWS KMS are not available in this version",
+        refused: None,
     },
     Later {
         path: "authentication",
@@ -96,14 +101,15 @@ mod tests {
         let mut given = json!({
             "cache": {"oci": {"registry": "r"}, "signingKeyPath": "k"},
             "authentication": {"enabled": true},
-            "secureboot": {"enabled": "false"},
+            "secureboot": {"enabled": "true", "aws-kms": {"region": "r"}},
         });
         let (mut warnings, mut faults) = (Vec::new(), Vec::new());
         take_out(&mut given, &mut warnings, &mut faults);
-        assert_eq!(given, json!({"cache": {"signingKeyPath": "k"}}));
+        let left = json!({"cache": {"signingKeyPath": "k"}, "secureboot": {"enabled": "true"}});
+        assert_eq!(given, left);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert_eq!(faults.len(), 1);
         assert!(faults[0].starts_with("authentication.enabled"));
-        assert!(covers("SECUREBOOT_FILE_SIGNINGKEYPATH") && !covers("HTTP_CERTFILE"));
+        assert!(covers("SECUREBOOT_AWSKMS_KEYID") && !covers("SECUREBOOT_FILE_SIGNINGKEYPATH"));
     }
 }

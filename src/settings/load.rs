@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn all_faults_come_at_once_with_hints() {
         let error = with(
-            &[("a.toml", "[http]\nexternalUrll = \"x\"\n[secureBoot]\nenabled = true\n"), ("b.txt", "")],
+            &[("a.toml", "[http]\nexternalUrll = \"x\"\n[authentication]\nenabled = true\n"), ("b.txt", "")],
             &[("IF_STOR_PATH", "x")],
             &["nonsense"],
         )
@@ -266,7 +266,7 @@ mod tests {
         let text = error.to_string();
         for part in [
             "did you mean http.externalURL?",
-            "secureBoot.enabled",
+            "authentication.enabled",
             "b.txt",
             "did you mean store.path?",
             "key=value",

@@ -9,12 +9,14 @@ mod later;
 mod legacy;
 mod load;
 mod print;
+mod secure_boot;
 mod values;
 
 pub use check::{Checked, check};
 pub use legacy::translate_arguments;
 pub use load::{Source, load};
 pub use print::{Format, print};
+pub use secure_boot::SecureBoot;
 pub use values::{Duration, Size};
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Where release images come from.
     pub artifacts: Artifacts,
+    /// Signed boot files.
+    pub secure_boot: SecureBoot,
     /// The embedded store.
     pub store: Store,
     /// The metrics listener.

@@ -30,6 +30,9 @@ pub fn print(settings: &Settings, format: Format) -> Result<String, String> {
             registry.password = MASK.to_owned();
         }
     }
+    for secret in shown.secure_boot.secrets().into_iter().filter(|secret| !secret.is_empty()) {
+        *secret = MASK.to_owned();
+    }
     match format {
         Format::Toml => toml::to_string_pretty(&shown).map_err(|error| error.to_string()),
         Format::Yaml => serde_yaml::to_string(&shown).map_err(|error| error.to_string()),
@@ -74,7 +77,8 @@ mod tests {
     #[test]
     fn secrets_are_masked() {
         let entry = Registry { host: "a".into(), password: "hunter2".into(), ..Registry::default() };
-        let settings = Settings { registries: vec![entry], ..Settings::default() };
+        let mut settings = Settings { registries: vec![entry], ..Settings::default() };
+        settings.secure_boot.file.pcr_key_passphrase = "hunter2".to_owned();
         for format in [Format::Toml, Format::Yaml, Format::Env] {
             let text = print(&settings, format).unwrap();
             assert!(!text.contains("hunter2") && text.contains(MASK), "{text}");

@@ -15,3 +15,4 @@ mod grub;
 mod machine;
 mod main_path;
 mod overlay;
+mod secure_boot;

@@ -26,6 +26,7 @@ mod pulls;
 mod registry;
 mod reproducibility;
 mod schematics;
+mod secure_boot;
 mod shutdown;
 mod trust;
 

@@ -11,14 +11,15 @@ mod kernel;
 mod modules;
 mod overlay;
 mod piece;
+mod signed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{
-    BlobRef, BlobStore, GrubError, GrubImages, Record, RecordKey, RecordKind, Sandbox, SandboxError, Scratch,
-    StoreError,
+    BlobRef, BlobStore, GrubError, GrubImages, KeyError, Record, RecordKey, RecordKind, Sandbox,
+    SandboxError, Scratch, StoreError,
 };
 use factory_formats::Digest;
 use serde::Serialize;
@@ -35,6 +36,10 @@ pub use self::overlay::{
     OverlayLayer, OverlayLayerPart,
 };
 pub use self::piece::Piece;
+pub use self::signed::{
+    Encoded, EnrollmentFiles, EnrollmentSpec, Enrollments, ProgramSignature, ProgramSpec, SignedPrograms,
+    SignedUkis, UkiSignature, UkiSpec,
+};
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
 use crate::workers::{Crashed, Workers};
@@ -60,6 +65,9 @@ pub enum PartError {
     /// The store failed, or a source was evicted meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A signature is needed and cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The build ended in a panic.
     #[error(transparent)]
     Crashed(#[from] Crashed),

@@ -15,6 +15,7 @@ use futures_util::future::try_join_all;
 use semver::Version;
 
 use super::overlay::Board;
+use super::secure_boot::SignedBoot;
 use super::{PlanError, State};
 use crate::parts::{
     BuildPart, ExtensionPart, ExtensionSpec, GrubPart, IndexesPart, IndexesSpec, KernelFacts, KernelSpec,
@@ -32,6 +33,8 @@ pub(super) struct Gathered {
     pub indexes: Option<Arc<IndexesPart>>,
     /// GRUB's images.
     pub grub: BTreeMap<GrubCore, Arc<GrubPart>>,
+    /// Boot files with signatures, once they are made; only for Secure Boot.
+    pub signed: Option<SignedBoot>,
     /// What the kernel says of itself; only when a UKI is made.
     pub kernel: Option<Arc<KernelFacts>>,
     /// What a board needs on a disk; empty without an overlay and for everything else.
@@ -90,7 +93,7 @@ impl State {
         };
         let grub = self.grub(recipe).await?;
         let board = self.board(recipe).await?;
-        Ok(Gathered { files, extensions, indexes, grub, kernel, board })
+        Ok(Gathered { files, extensions, indexes, grub, signed: None, kernel, board })
     }
 
     async fn release_files(&self, recipe: &Recipe) -> Result<BTreeMap<ReleaseFile, SourceFile>, PlanError> {

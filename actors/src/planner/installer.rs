@@ -75,8 +75,9 @@ impl State {
         installer: &InstallerRecipe,
         stored: &Arc<Stored>,
     ) -> Result<InstallerImage, PlanError> {
+        let gathered = self.gather_signed(recipe, stored);
         let (base, gathered, overlay) =
-            try_join3(self.installer_base(recipe), self.gather(recipe), self.overlay_files(recipe)).await?;
+            try_join3(self.installer_base(recipe), gathered, self.overlay_files(recipe)).await?;
         let (state, work, files, schematic) =
             (Arc::clone(self), recipe.clone(), installer.clone(), Arc::clone(stored));
         let config_file = base.config;
@@ -140,7 +141,7 @@ impl State {
         let content = |file: InstallerFile| match (file, &recipe.uki) {
             (InstallerFile::Kernel, _) => gathered.file(ReleaseFile::Kernel),
             (InstallerFile::Initramfs, _) => Ok(initramfs.clone()),
-            (InstallerFile::SdBoot, _) => gathered.file(ReleaseFile::SdBoot),
+            (InstallerFile::SdBoot, _) => gathered.sd_boot(),
             (InstallerFile::Uki, Some(uki)) => {
                 Ok(self.uki(uki, gathered, initramfs.clone(), PayloadAlign::File)?.layout)
             }

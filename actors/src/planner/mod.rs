@@ -13,13 +13,14 @@ mod installer;
 mod media;
 mod overlay;
 mod recent;
+mod secure_boot;
 
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
 use factory_domain::asset::AssetPath;
 use factory_domain::catalog::SourceRegistry;
-use factory_domain::ports::{BlobStore, Lease};
+use factory_domain::ports::{BlobStore, Lease, SecureBootKeys};
 use factory_domain::profile::{
     Compression, EnhanceInputs, ExtensionInput, Ignored, Lookups, ProfileError, SecureBootService,
     check_request, enhance, ignored,
@@ -40,8 +41,8 @@ use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, Ver
 use crate::flights::Flights;
 use crate::keeper::Keeper;
 use crate::parts::{
-    Compressed, Extension, Grub, Hashes, Indexes, Kernel, Modules, OverlayAnswer, OverlayInstall,
-    OverlayLayer, PartBuilder,
+    Compressed, Enrollments, Extension, Grub, Hashes, Indexes, Kernel, Modules, OverlayAnswer,
+    OverlayInstall, OverlayLayer, PartBuilder, SignedPrograms, SignedUkis,
 };
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
@@ -128,6 +129,12 @@ pub struct Peers {
     pub overlay_layers: Arc<Keeper<PartBuilder<OverlayLayer>>>,
     /// Builder of digests of layouts.
     pub hashes: Arc<Keeper<PartBuilder<Hashes>>>,
+    /// Builder of signatures of programs.
+    pub signed_programs: Arc<Keeper<PartBuilder<SignedPrograms>>>,
+    /// Builder of signatures of UKIs.
+    pub signed_ukis: Arc<Keeper<PartBuilder<SignedUkis>>>,
+    /// Builder of enrollment files.
+    pub enrollments: Arc<Keeper<PartBuilder<Enrollments>>>,
 }
 
 /// What does not change between assets.
@@ -142,6 +149,8 @@ pub struct Options {
     pub external_host: String,
     /// Name and version of the maker of GRUB's images.
     pub grub_tool: String,
+    /// The keys that sign boot files. None when Secure Boot is off.
+    pub secure_boot: Option<Arc<SecureBootKeys>>,
     /// Architecture of the programs that can be run here.
     pub host_arch: Arch,
 }
@@ -274,7 +283,10 @@ impl State {
         };
         let inputs = EnhanceInputs {
             schematic_id: stored.id,
-            secure_boot: SecureBootService::Disabled,
+            secure_boot: match self.options.secure_boot {
+                Some(_) => SecureBootService::Enabled,
+                None => SecureBootService::Disabled,
+            },
             extensions: &extensions,
             overlays: &overlays,
             overlay_profile: Some(&wishes.profile),
@@ -302,7 +314,7 @@ impl State {
         if let OutputRecipe::Cmdline(line) = &recipe.output {
             return Ok(Layout::from_bytes(line.clone().into_bytes()));
         }
-        let gathered = self.gather(recipe).await?;
+        let gathered = self.gather_signed(recipe, stored).await?;
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));
         let layout = self
             .workers

@@ -4,14 +4,17 @@
 //! extents, most of which point into immutable blobs. Nothing here opens a file, looks at a clock or
 //! talks to a network; blob contents come through [`ReadBlob`].
 
+pub mod authenticode;
 pub mod calendar;
 pub mod canvas;
+pub mod certificate;
 pub mod checksum;
 pub mod cpio;
 pub mod decompress;
 pub mod depmod;
 pub mod digest;
 pub mod disk;
+pub mod efi_signatures;
 pub mod encode;
 pub mod esp;
 pub mod extension;
@@ -34,9 +37,11 @@ pub mod oci_layers;
 mod oracle;
 pub mod ova;
 pub mod pe;
+pub mod pem;
 pub mod qcow2;
 mod record;
 pub mod sector;
+pub mod signed_data;
 pub mod squashfs;
 pub mod tar;
 pub mod tar_layer;

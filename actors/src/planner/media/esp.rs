@@ -1,6 +1,6 @@
 //! The files of an EFI system partition.
 
-use factory_domain::recipe::{EspRecipe, RandomSeed, Recipe, ReleaseFile};
+use factory_domain::recipe::{EspRecipe, RandomSeed, Recipe};
 use factory_formats::Layout;
 use factory_formats::fat::FatFile;
 use factory_formats::pe::PePlan;
@@ -15,7 +15,7 @@ pub(super) fn systemd_boot(
     uki: &PePlan,
 ) -> Result<Vec<FatFile>, PlanError> {
     let mut files = vec![
-        FatFile::new(recipe.sd_boot_path.as_str(), gathered.file(ReleaseFile::SdBoot)?),
+        FatFile::new(recipe.sd_boot_path.as_str(), gathered.sd_boot()?),
         FatFile::new(recipe.uki_path.as_str(), uki.layout.clone()),
         FatFile::new("loader/loader.conf", Layout::from_bytes(recipe.loader_conf.clone().into_bytes())),
     ];
@@ -25,6 +25,7 @@ pub(super) fn systemd_boot(
         seed.read_only = true;
         files.push(seed);
     }
+    files.extend(gathered.enrollment_files());
     Ok(files)
 }
 

@@ -15,7 +15,7 @@ const WHAT: &str = "the ISO image";
 
 /// Where in the UKI of an output the kernel begins. A hybrid ISO image points GRUB at the kernel inside of
 /// the UKI, so that it needs no second copy; that takes the start of a block.
-pub(super) fn payload_align(output: &OutputRecipe) -> PayloadAlign {
+pub(in crate::planner) fn payload_align(output: &OutputRecipe) -> PayloadAlign {
     match output {
         OutputRecipe::Iso(IsoRecipe { kind: IsoKind::Hybrid, .. }) => PayloadAlign::Page,
         _ => PayloadAlign::File,

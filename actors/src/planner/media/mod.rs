@@ -3,12 +3,12 @@
 mod disk;
 mod esp;
 mod iso;
-mod uki;
+pub(super) mod uki;
 
 use factory_domain::recipe::{OutputRecipe, Recipe, ReleaseFile};
 use factory_formats::Layout;
 
-use self::iso::payload_align;
+pub(super) use self::iso::payload_align;
 use super::gather::Gathered;
 use super::{PlanError, State};
 use crate::schematics::Stored;

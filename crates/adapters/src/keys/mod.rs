@@ -1,4 +1,10 @@
-//! The factory's signing key in a file of its own.
+//! Keys in files: the factory's own, and those of Secure Boot.
+
+mod generate;
+mod rsa_file;
+
+pub use generate::{GenerateError, generate_secure_boot_keys};
+pub use rsa_file::{Passphrase, RsaFileKey, load_certificate};
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,9 +14,8 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use factory_domain::ports::{KeyError, Signer};
+use factory_formats::pem;
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 
 /// Access rights of a key file: nobody else reads it.
@@ -24,9 +29,6 @@ const OTHERS_MODE: u32 = 0o077;
 
 /// Longest key file.
 const MAX_KEY_BYTES: u64 = 64 << 10;
-
-/// Characters in a line of PEM (RFC 7468).
-const PEM_LINE: usize = 64;
 
 /// An ECDSA P-256 key.
 pub struct LocalKey {
@@ -70,15 +72,8 @@ impl LocalKey {
     /// # Errors
     /// As [`Self::load_or_create`].
     pub fn load(path: &Path) -> Result<(Self, Option<KeyWarning>), KeyError> {
-        let metadata = fs::metadata(path).map_err(|error| unavailable(path, &error))?;
-        if metadata.len() > MAX_KEY_BYTES {
-            return Err(invalid(path, "it is too long for a key"));
-        }
-        let pem = fs::read(path).map_err(|error| unavailable(path, &error))?;
+        let (pem, warning) = read_key_file(path)?;
         let key = Self::from_pem(&pem).map_err(|reason| invalid(path, reason))?;
-        let mode = metadata.mode() & 0o777;
-        let warning =
-            (mode & OTHERS_MODE != 0).then(|| KeyWarning::ReadableByOthers { path: path.to_owned(), mode });
         Ok((key, warning))
     }
 
@@ -102,7 +97,7 @@ impl LocalKey {
         });
         let pair = pair.ok_or(NO_KEY)??;
         let spki = pair.public_key().as_der().map_err(|_| NOT_P256)?;
-        let public_pem = pem_text("PUBLIC KEY", spki.as_ref());
+        let public_pem = pem::encode("PUBLIC KEY", spki.as_ref());
         Ok(Self { pair, public_pem })
     }
 }
@@ -133,7 +128,7 @@ fn create(path: &Path) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{:016x}.new", u64::from_ne_bytes(random)));
     let temporary = directory.join(name);
-    let written = write_new(&temporary, &pem_text("PRIVATE KEY", pair.as_ref()));
+    let written = write_new(&temporary, &pem::encode("PRIVATE KEY", pair.as_ref()));
     // A key that somebody else has put there meanwhile is the one: linking does not replace it.
     let linked = written.and_then(|()| match fs::hard_link(&temporary, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -154,19 +149,17 @@ fn no_random() -> io::Error {
     io::Error::other("the system gives no random numbers")
 }
 
-/// PEM as OpenSSL writes it.
-fn pem_text(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut pem = format!("-----BEGIN {label}-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(PEM_LINE.min(rest.len()));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = more;
+/// The bytes of a key file, and whether others can read it.
+fn read_key_file(path: &Path) -> Result<(Vec<u8>, Option<KeyWarning>), KeyError> {
+    let metadata = fs::metadata(path).map_err(|error| unavailable(path, &error))?;
+    if metadata.len() > MAX_KEY_BYTES {
+        return Err(invalid(path, "it is too long for a key"));
     }
-    pem.push_str(&format!("-----END {label}-----\n"));
-    pem
+    let bytes = fs::read(path).map_err(|error| unavailable(path, &error))?;
+    let mode = metadata.mode() & 0o777;
+    let warning =
+        (mode & OTHERS_MODE != 0).then(|| KeyWarning::ReadableByOthers { path: path.to_owned(), mode });
+    Ok((bytes, warning))
 }
 
 fn invalid(path: &Path, reason: &str) -> KeyError {

@@ -4,6 +4,7 @@
 
 mod keys;
 mod sandbox;
+mod secure_boot_keys;
 mod signatures;
 mod sources;
 mod stores;

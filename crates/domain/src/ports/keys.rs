@@ -1,7 +1,7 @@
 //! The factory's own signing key.
 
 /// Why a key cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The key file is not what it should be.

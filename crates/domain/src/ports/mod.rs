@@ -11,6 +11,7 @@ mod release;
 mod sandbox;
 mod schematics;
 mod scratch;
+mod secure_boot;
 mod signatures;
 
 pub use blobs::{
@@ -29,4 +30,5 @@ pub use sandbox::{
 };
 pub use schematics::SchematicStore;
 pub use scratch::{Scratch, ScratchFile};
+pub use secure_boot::{RsaSigner, SecureBootKeys, SignatureHash, UnfitKeys};
 pub use signatures::{SignatureCheck, Verified, VerifyError};

@@ -24,10 +24,14 @@ impl Guid {
     /// (specification 41, 3.3). Every image of the world has the same ones; nodes find partitions by
     /// name, and the XFS file system has the GUID of its partition as UUID.
     pub fn of_label(label: &str) -> Self {
-        let hash: [u8; 32] = Sha256::new().chain_update([0; 16]).chain_update(label).finalize().into();
+        Self::of_hash(&Sha256::new().chain_update([0; 16]).chain_update(label).finalize().into(), 8)
+    }
+
+    /// The UUID of this version (RFC 9562, 4.2) out of the first half of a SHA-256.
+    pub(crate) fn of_hash(hash: &[u8; 32], version: u8) -> Self {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash[..16]);
-        bytes[6] = (bytes[6] & 0x0F) | 0x80;
+        bytes[6] = (bytes[6] & 0x0F) | (version << 4);
         bytes[8] = (bytes[8] & 0x3F) | 0x80;
         Self(bytes)
     }

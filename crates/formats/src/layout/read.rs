@@ -17,6 +17,11 @@ pub trait ReadBlob {
 /// Zeros shorter than this are filled in with their neighbours instead of ending a piece.
 const ZERO_PIECE: u64 = 64 << 10;
 
+/// Bytes that [`Layout::visit`] reads at a time.
+const VISITED: u64 = 1 << 20;
+
+static ZEROS: [u8; ZERO_PIECE as usize] = [0; ZERO_PIECE as usize];
+
 /// What [`Cursor::next`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -70,6 +75,34 @@ impl Layout {
             }
         }
         self.to_vec(&NoBlobs).ok()
+    }
+
+    /// Hands the bytes `start..end` to `each`, piece by piece; both ends are cut to the length.
+    ///
+    /// # Errors
+    /// Those of the blobs.
+    pub fn visit(
+        &self,
+        start: u64,
+        end: u64,
+        blobs: &dyn ReadBlob,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<()> {
+        let mut cursor = self.cursor(start, end);
+        let mut buf = vec![0; cursor.remaining().min(VISITED) as usize];
+        loop {
+            match cursor.next(blobs, &mut buf)? {
+                Piece::Data(len) => each(&buf[..len]),
+                Piece::Zeros(mut left) => {
+                    while left > 0 {
+                        let zeros = &ZEROS[..left.min(ZEROS.len() as u64) as usize];
+                        each(zeros);
+                        left -= zeros.len() as u64;
+                    }
+                }
+                Piece::End => return Ok(()),
+            }
+        }
     }
 
     /// A stream of the bytes `start..end`; both ends are cut to the length.

@@ -129,6 +129,9 @@ pub enum PeError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The certificate table is not where it can be.
+    #[error("the certificate table of the EFI program is malformed: {0}")]
+    Certificates(&'static str),
     /// The image would be bigger than 4 GiB.
     #[error("the EFI program would be bigger than 4 GiB")]
     TooBig,

@@ -49,6 +49,11 @@ fn toy_sections(blobs: &mut MemoryBlobs) -> Vec<NewSection> {
     ]
 }
 
+/// The program of specification 31, 9.
+pub(crate) fn toy_program(blobs: &mut MemoryBlobs) -> Layout {
+    append_sections(&toy_stub(), &toy_sections(blobs), OPTIONS).unwrap().layout
+}
+
 #[test]
 fn the_toy_vector() {
     let stub = toy_stub();

@@ -92,6 +92,14 @@ pub enum UkiError {
         /// Documents that were given.
         found: usize,
     },
+    /// What was given as PCR signature is none by this key.
+    #[error("a PCR signature by this key has {expected} bytes, not {found}")]
+    SignatureLength {
+        /// Bytes of the key's modulus.
+        expected: usize,
+        /// Bytes that were given.
+        found: usize,
+    },
 }
 
 /// One profile's stretch of the section list.

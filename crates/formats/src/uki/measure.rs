@@ -5,7 +5,6 @@ use std::io;
 use super::build::Uki;
 use super::pcr::{BANKS, Bank, SectionDigests, SectionHasher, policy, replay};
 use super::section;
-use crate::layout::Piece;
 use crate::pe::SectionName;
 use crate::{Layout, ReadBlob};
 
@@ -23,23 +22,8 @@ impl SectionDigests {
     /// Those of the blobs.
     pub fn of_layout(layout: &Layout, blobs: &dyn ReadBlob) -> io::Result<Self> {
         let mut hasher = SectionHasher::default();
-        let mut cursor = layout.cursor(0, u64::MAX);
-        let mut buf = vec![0; 256 << 10];
-        let zeros = vec![0; 64 << 10];
-        loop {
-            match cursor.next(blobs, &mut buf)? {
-                Piece::Data(len) => hasher.update(buf.get(..len).unwrap_or_default()),
-                Piece::Zeros(mut left) => {
-                    while let Some(now) = zeros.get(..left.min(zeros.len() as u64) as usize)
-                        && left > 0
-                    {
-                        hasher.update(now);
-                        left -= now.len() as u64;
-                    }
-                }
-                Piece::End => return Ok(hasher.finish()),
-            }
-        }
+        layout.visit(0, layout.len(), blobs, &mut |bytes| hasher.update(bytes))?;
+        Ok(hasher.finish())
     }
 }
 
@@ -52,17 +36,28 @@ impl Uki {
     /// # Errors
     /// Those of the blobs.
     pub fn policies(&self, blobs: &dyn ReadBlob) -> io::Result<Vec<ProfilePolicies>> {
+        let mut main = Vec::new();
+        for (name, content) in self.groups.iter().take(1).flat_map(|group| &group.sections) {
+            main.push((*name, SectionDigests::of_layout(content, blobs)?));
+        }
+        self.policies_over(main, blobs)
+    }
+
+    /// The same, when the sections of the main group were read already.
+    pub(super) fn policies_over(
+        &self,
+        main: Vec<(SectionName, SectionDigests)>,
+        blobs: &dyn ReadBlob,
+    ) -> io::Result<Vec<ProfilePolicies>> {
         let mut base = vec![(section::SBAT, SectionDigests::of(&self.sbat))];
+        base.extend(main);
         let mut out = Vec::with_capacity(self.groups.len());
         for (index, group) in self.groups.iter().enumerate() {
-            let mut own = Vec::with_capacity(group.sections.len());
-            for (name, content) in &group.sections {
-                own.push((*name, SectionDigests::of_layout(content, blobs)?));
+            let mut view = Vec::new();
+            for (name, content) in group.sections.iter().filter(|_| index > 0) {
+                view.push((*name, SectionDigests::of_layout(content, blobs)?));
             }
-            if index == 0 {
-                base.append(&mut own);
-            }
-            let view: Vec<(SectionName, SectionDigests)> = own.iter().chain(&base).copied().collect();
+            view.extend_from_slice(&base);
             out.push(ProfilePolicies {
                 policies: BANKS.map(|bank| (bank, policy(bank, replay(bank, &view).signed()))),
             });

@@ -2,12 +2,14 @@
 //!
 //! [`Uki::new`] checks the parts and lays out the sections; [`Uki::assemble`] makes the file. For measured
 //! boot, [`Uki::policies`] reads every section once and says what has to be signed; the finished
-//! documents go back into [`Uki::assemble`]. Authenticode is put on the finished layout by others.
+//! documents go back into [`Uki::assemble`]. A [`SigningPass`] does the same for an image that gets an
+//! Authenticode signature too, and still reads every byte once.
 
 mod build;
 mod measure;
 mod pcr;
 mod read;
+mod signing;
 
 pub use build::{PayloadAlign, Profile, Profiles, Uki, UkiError, UkiOptions, UkiParts};
 pub use measure::ProfilePolicies;
@@ -15,6 +17,7 @@ pub use pcr::{
     BANKS, Bank, MEASURED, PHASES, Pcr11, PolicySignature, SectionDigests, policy, replay, signature_document,
 };
 pub use read::{UkiContent, read};
+pub use signing::{PolicySigner, SignedParts, SigningError, SigningPass};
 
 /// Section names of a UKI.
 pub mod section {

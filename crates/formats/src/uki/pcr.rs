@@ -61,7 +61,8 @@ impl Bank {
         }
     }
 
-    fn hash(self, parts: &[&[u8]]) -> Vec<u8> {
+    /// The digest of what lies in `parts`, one behind the other.
+    pub fn hash(self, parts: &[&[u8]]) -> Vec<u8> {
         fn of<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
             parts.iter().fold(D::new(), |hash, part| hash.chain_update(part)).finalize().to_vec()
         }
@@ -120,6 +121,12 @@ impl SectionDigests {
         let mut hasher = SectionHasher::default();
         hasher.update(bytes);
         hasher.finish()
+    }
+
+    /// What is known of a section when only its SHA-256 was recorded.
+    #[cfg(test)]
+    pub(super) fn of_sha256(sha256: [u8; 32]) -> Self {
+        Self { sha256, sha384: [0; 48], sha512: [0; 64] }
     }
 
     /// The digest for a bank.

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
+use crate::authenticode;
+use crate::certificate::tests::{TestKey, unarmored};
+use crate::certificate::{Certificate, RsaPublicKey};
 use crate::golden::{lines, text};
 use crate::pe::{Pe, PePlan, SectionName};
 use crate::testing::{MemoryBlobs, noise};
@@ -240,6 +243,46 @@ fn golden_parts(
     }
 }
 
+/// The public key of a golden private key.
+fn public_key(pem: &str, directory: &std::path::Path) -> RsaPublicKey {
+    let path = directory.join("key.pem");
+    std::fs::write(&path, pem).unwrap();
+    let args = ["pkey", "-in", crate::oracle::text(&path), "-pubout"];
+    RsaPublicKey::from_spki(&unarmored(&crate::oracle::success("openssl", "openssl", &args))).unwrap()
+}
+
+fn pcr_signatures(policies: &[ProfilePolicies], key: &TestKey) -> Vec<Vec<PolicySignature>> {
+    let signed = |(bank, policy): (Bank, [u8; 32])| PolicySignature {
+        bank,
+        policy,
+        signature: key.sign(&bank.hash(&[&policy])),
+    };
+    policies.iter().map(|profile| profile.policies.map(signed).into()).collect()
+}
+
+/// A signed build, as the reference makes it.
+fn signed_build(
+    parts: UkiParts,
+    keys: &BTreeMap<&str, String>,
+    certificate: &Certificate,
+    blobs: &MemoryBlobs,
+) -> Result<(PePlan, Layout), UkiError> {
+    let directory = tempfile::tempdir().unwrap();
+    let (pcr, own) = (TestKey::from_pem(&keys["pcr.key"]), TestKey::from_pem(&keys["sb.key"]));
+    let public = public_key(&keys["pcr.key"], directory.path());
+    let uki = Uki::new(UkiParts { pcr_public_key: Some(public.pem().into_bytes().into()), ..parts })?;
+    let signer = PolicySigner { fingerprint: public.fingerprint(), modulus_len: public.modulus_len() };
+    let mut pass = uki.sign(signer, OPTIONS)?;
+    let policies = pass.policies(blobs).unwrap();
+    assert_eq!(policies, uki.policies(blobs).unwrap(), "one pass or two");
+    let made = pass.finish(&pcr_signatures(&policies, &pcr), blobs).unwrap();
+    let program = authenticode::Program::new(&made.plan.layout, blobs).unwrap();
+    assert_eq!(made.digest, program.digest(blobs).unwrap(), "one pass or two");
+    let statement = authenticode::statement(&made.digest, certificate, u64::from(EPOCH)).unwrap();
+    let message = statement.sign(&own.sign(statement.digest())).unwrap();
+    Ok((made.plan, program.with_signature(&message).unwrap()))
+}
+
 fn compare(case: &str, plan: &PePlan, recorded: &Value, blobs: &MemoryBlobs, known: &[&str]) {
     let bytes = plan.layout.to_vec(blobs).unwrap();
     assert_eq!(bytes.len() as u64, recorded["file_size"].as_u64().unwrap(), "{case}");
@@ -323,6 +366,129 @@ fn golden_unsigned_builds() {
 }
 
 #[test]
+fn golden_signed_builds() {
+    let Some(lines) = lines("uki.jsonl") else { return };
+    let stubs = inputs(&lines, "uki/input/stub/");
+    let kernels = inputs(&lines, "uki/kernel-version/");
+    let keys: BTreeMap<&str, String> = lines
+        .iter()
+        .filter_map(|line| {
+            let name = text(&line["case"]).strip_prefix("uki/input/key/")?;
+            Some((name, text(&line["output"]["pem"]).to_owned()))
+        })
+        .collect();
+    let certificate = Certificate::from_der(&unarmored(&keys["sb.crt"])).unwrap();
+    let mut count = 0;
+    for line in &lines {
+        let case = text(&line["case"]);
+        if !case.starts_with("uki/build/") || line["input"]["signed"].as_bool() != Some(true) {
+            continue;
+        }
+        if !stubs.contains_key(text(&line["input"]["stub"])) {
+            println!("skipped: {case}: the stub is not in the data");
+            continue;
+        }
+        count += 1;
+        let mut blobs = MemoryBlobs::new();
+        let parts = golden_parts(line, &stubs, &kernels, &mut blobs);
+        let made = signed_build(parts, &keys, &certificate, &blobs);
+        if line["error"].is_string() {
+            let stub = &stubs[text(&line["input"]["stub"])];
+            if !Pe::parse(stub, stub.len() as u64).is_ok_and(|pe| pe.has_symbols()) {
+                made.expect_err(case);
+            }
+            continue;
+        }
+        let (plan, signed) = made.expect(case);
+        // Kernels and the splash are not all in the data, so neither are the signatures over them.
+        let known =
+            [".text", ".data", ".sbat", ".osrel", ".cmdline", ".uname", ".initrd", ".profile", ".pcrpkey"];
+        let recorded = &line["output"]["uki"];
+        let table = u64::from(plan.sections.iter().map(|s| s.raw_offset + s.raw_size).max().unwrap());
+        assert_eq!(Some(signed.len()), recorded["file_size"].as_u64(), "{case}");
+        assert_table(case, &signed, table, recorded, &blobs);
+        assert_policies(line, &stubs, &kernels, recorded);
+        let mut recorded = recorded.clone();
+        recorded["file_size"] = table.into();
+        compare(case, &plan, &recorded, &blobs, &known);
+    }
+    println!("{count} builds");
+}
+
+/// What each profile's document signs in the SHA-256 bank, from the recorded digests of the sections.
+fn assert_policies(
+    line: &Value,
+    stubs: &BTreeMap<&str, Vec<u8>>,
+    kernels: &BTreeMap<&str, Vec<u8>>,
+    recorded: &Value,
+) {
+    let sections = recorded["sections"].as_array().unwrap();
+    let named = |section: &Value| name(text(&section["name"]));
+    let main = sections.iter().skip_while(|section| named(section) != section::OSREL);
+    let main: Vec<_> = main
+        .take_while(|section| named(section) != section::PCRSIG)
+        .map(|section| {
+            let mut sha256 = [0; 32];
+            hex::decode_to_slice(text(&section["content_sha256"]), &mut sha256).unwrap();
+            (named(section), SectionDigests::of_sha256(sha256))
+        })
+        .collect();
+    let mut blobs = MemoryBlobs::new();
+    let uki = Uki::new(golden_parts(line, stubs, kernels, &mut blobs)).unwrap();
+    let policies = uki.policies_over(main, &blobs).unwrap();
+    let documents: Vec<Value> = sections
+        .iter()
+        .filter(|section| named(section) == section::PCRSIG)
+        .map(|section| serde_json::from_str(text(&section["content"])).unwrap())
+        .collect();
+    assert_eq!(policies.len(), documents.len(), "{}", line["case"]);
+    for (profile, document) in policies.iter().zip(documents) {
+        let (_, policy) = profile.policies[0];
+        assert_eq!(hex::encode(policy), text(&document["sha256"][0]["pol"]), "{}", line["case"]);
+    }
+}
+
+/// The certificate table of a signed golden file.
+fn assert_table(case: &str, signed: &Layout, at: u64, recorded: &Value, blobs: &MemoryBlobs) {
+    let table = &recorded["optional"]["certificate_table"];
+    let pe = Pe::of_layout(signed, blobs).unwrap();
+    let (offset, size) = pe.certificate_table().unwrap();
+    assert_eq!((Some(u64::from(offset)), u64::from(offset)), (table["offset"].as_u64(), at), "{case}");
+    assert_eq!(Some(u64::from(size)), table["size"].as_u64(), "{case}");
+    let head = signed.slice(at, at + 8).to_vec(blobs).unwrap();
+    assert_eq!(hex::encode(head), text(&recorded["authenticode_head_hex"]), "{case}");
+}
+
+#[test]
+fn golden_signed_boot_loader() {
+    let Some(lines) = lines("uki.jsonl") else { return };
+    let find = |case: &str| lines.iter().find(|line| text(&line["case"]) == case);
+    let pem = |case: &str| text(&find(case).unwrap()["output"]["pem"]).to_owned();
+    let Some(loader) = find("uki/input/sd-boot") else { return };
+    let loader = Layout::from_bytes(BASE64_STANDARD.decode(text(&loader["output"]["base64"])).unwrap());
+    let certificate = Certificate::from_der(&unarmored(&pem("uki/input/key/sb.crt"))).unwrap();
+    let key = TestKey::from_pem(&pem("uki/input/key/sb.key"));
+    let blobs = MemoryBlobs::new();
+    let program = authenticode::Program::new(&loader, &blobs).unwrap();
+    let statement =
+        authenticode::statement(&program.digest(&blobs).unwrap(), &certificate, u64::from(EPOCH)).unwrap();
+    let message = statement.sign(&key.sign(statement.digest())).unwrap();
+    let signed = program.with_signature(&message).unwrap();
+    let mut count = 0;
+    for line in lines.iter().filter(|line| line["input"]["signed"].as_bool() == Some(true)) {
+        let recorded = &line["output"]["sd_boot"];
+        if recorded.is_null() {
+            continue;
+        }
+        count += 1;
+        let case = text(&line["case"]);
+        assert_eq!(Some(signed.len()), recorded["file_size"].as_u64(), "{case}");
+        assert_table(case, &signed, loader.len(), recorded, &blobs);
+    }
+    println!("{count} boot loaders");
+}
+
+#[test]
 fn golden_sbat() {
     let Some(lines) = lines("uki.jsonl") else { return };
     let stubs = inputs(&lines, "uki/input/stub/");
@@ -343,6 +509,10 @@ fn golden_sbat() {
 #[test]
 fn golden_pcr_values() {
     let Some(lines) = lines("uki.jsonl") else { return };
+    let key = lines.iter().find(|line| text(&line["case"]) == "uki/input/key/pcr.key").unwrap();
+    let pem = text(&key["output"]["pem"]);
+    let directory = tempfile::tempdir().unwrap();
+    let (key, public) = (TestKey::from_pem(pem), public_key(pem, directory.path()));
     let mut count = 0;
     for line in lines.iter().filter(|line| text(&line["case"]).starts_with("pcr/")) {
         let case = text(&line["case"]);
@@ -358,9 +528,7 @@ fn golden_pcr_values() {
             .iter()
             .map(|(key, content)| (name(key), SectionDigests::of(text(content).as_bytes())))
             .collect();
-        let document: Value = serde_json::from_str(text(&line["output"]["signature_json"])).unwrap();
         let mut signed = Vec::new();
-        let mut fingerprint = [0; 32];
         for bank in BANKS {
             let pcr = replay(bank, &sections);
             let want = &line["output"]["pcr11"][bank.name()];
@@ -374,16 +542,12 @@ fn golden_pcr_values() {
                     "{case}"
                 );
             }
-            let entry = &document[bank.name()][0];
-            hex::decode_to_slice(text(&entry["pkfp"]), &mut fingerprint).unwrap();
-            signed.push(PolicySignature {
-                bank,
-                policy: policy(bank, pcr.signed()),
-                signature: BASE64_STANDARD.decode(text(&entry["sig"])).unwrap(),
-            });
+            let policy = policy(bank, pcr.signed());
+            let signature = key.sign(&bank.hash(&[&policy]));
+            signed.push(PolicySignature { bank, policy, signature });
         }
         assert_eq!(
-            signature_document(&fingerprint, &signed),
+            signature_document(&public.fingerprint(), &signed),
             text(&line["output"]["signature_json"]),
             "{case}"
         );
