@@ -8,7 +8,6 @@ use crate::support::process::wait_for;
 use crate::support::{Config, Fixture, Registry, Server};
 
 #[test]
-#[ignore = "finds the store full while nobody downloads: records that share a blob, or leases that outlive downloads"]
 fn a_small_budget_is_kept_and_what_was_evicted_comes_back_the_same() {
     let Some(fixture) = Fixture::find() else { return };
     let (registry, home) = (Registry::with_fixture(&fixture), tempfile::tempdir().unwrap());

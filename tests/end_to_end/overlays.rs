@@ -75,12 +75,8 @@ fn a_board_with_systemd_boot() {
     let uki = board.home.path().join("uki.efi");
     let image = format!("{}@@{}", text(&disk), 11 << 20);
     success("mcopy", "mtools", &["-i", &image, &format!("::/EFI/Linux/Talos-{NEWEST}.efi"), text(&uki)]);
-    let line = board.home.path().join("cmdline");
-    let dump = format!(".cmdline={}", text(&line));
-    let copy = board.home.path().join("copy.efi");
-    success("objcopy", "binutils", &["--dump-section", &dump, text(&uki), text(&copy)]);
-    let line = fs::read_to_string(line).unwrap();
-    assert!(line.contains(ROCK64_ARGUMENTS), "{line}");
+    // Its command line is a section of plain text. objcopy knows no programs of foreign machines.
+    assert!(String::from_utf8_lossy(&fs::read(uki).unwrap()).contains(ROCK64_ARGUMENTS));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::EXTENDED;
 use crate::support::fixture::{NEWEST, cosign};
 use crate::support::process::{Process, wait_for};
+use crate::support::server::EXTERNAL_URL;
 use crate::support::tools::{run, says, success, text};
 use crate::support::{Config, Fixture, Server};
 
@@ -84,9 +85,12 @@ fn podman_pulls_and_loads_the_same_image() {
         .client
         .save(&Server::image(&pulls.schematic, NEWEST, "installer-amd64.tar"), pulls.home.path());
     let said = podman(&loaded, &["load", "--quiet", "--input", text(&archive)]);
-    assert!(said.contains(&name), "{said}");
-    let id = |state: &Path| podman(state, &["image", "inspect", "--format", "{{.Id}}", &name]);
-    assert_eq!(id(&pulled), id(&loaded), "the archive holds the image of the registry");
+    // The archive's image is called as clients of the factory's address would pull it.
+    let host = EXTERNAL_URL.trim_start_matches("http://");
+    let given = format!("{host}installer/{}:{NEWEST}", pulls.schematic);
+    assert!(said.contains(&given), "{said}");
+    let id = |state: &Path, name: &str| podman(state, &["image", "inspect", "--format", "{{.Id}}", name]);
+    assert_eq!(id(&pulled, &name), id(&loaded, &given), "the archive holds the image of the registry");
 
     let copy = format!("dir:{}", text(&pulls.folder("copy")));
     let source = format!("docker-archive:{}", text(&archive));

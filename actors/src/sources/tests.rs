@@ -5,6 +5,7 @@ use actix::Arbiter;
 use async_trait::async_trait;
 use factory_adapters::testing::{HandClock, MemorySource, MemoryStore, SourceCall};
 use factory_domain::ports::{FactoryBlobs, SignatureCheck, Verified, VerifyError};
+use factory_formats::oci_image::LayerType;
 
 use super::*;
 
@@ -89,8 +90,12 @@ impl Stage {
 
     fn publish_unsigned(&self, tag: &str, layers: &[Vec<u8>]) -> Digest {
         let (source, name) = (&self.source, repository());
-        let config = r#"{"architecture":"amd64","os":"linux"}"#;
-        let config = descriptor("config", source.add_blob(&name, config), config.len(), None);
+        let diff_ids: Vec<_> = layers.iter().map(|bytes| format!("\"{}\"", Digest::of(bytes))).collect();
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+            diff_ids.join(",")
+        );
+        let config = descriptor("config", source.add_blob(&name, config.clone()), config.len(), None);
         let layers: Vec<_> = layers
             .iter()
             .map(|bytes| descriptor("layer", source.add_blob(&name, bytes.clone()), bytes.len(), None))
@@ -107,6 +112,11 @@ impl Stage {
     fn question(&self, tag: &str, arch: Arch) -> FetchFiles {
         let image = ImageRef { repository: repository(), reference: Reference::Tag(tag.to_owned()) };
         FetchFiles { image, arch, selection: Selection::Below("usr/install/") }
+    }
+
+    async fn base(&self, tag: &str) -> Result<Arc<SourceBase>, AskError<FetchError>> {
+        let image = ImageRef { repository: repository(), reference: Reference::Tag(tag.to_owned()) };
+        self.keeper.ask(FetchBase { image, arch: Arch::Amd64 }).await
     }
 
     async fn fetch(&self, tag: &str) -> Result<Arc<SourceFiles>, AskError<FetchError>> {
@@ -230,6 +240,55 @@ async fn an_image_for_other_machines_only_is_refused_by_name() {
     stage.publish("v1", &[layer(&[("usr/install/a", b"a")])]);
     let refused = stage.keeper.ask(stage.question("v1", Arch::Arm64)).await.unwrap_err().to_string();
     assert!(refused.contains("siderolabs/imager@sha256:") && refused.contains("linux/arm64"), "{refused}");
+}
+
+#[actix::test]
+async fn of_two_layers_of_a_base_the_upper_one_is_not_even_fetched() {
+    let stage = stage();
+    let (tools, boot) = (b"tools".to_vec(), b"boot files".to_vec());
+    let image = stage.publish("v1", &[tools.clone(), boot.clone()]);
+    let base = stage.base("v1").await.unwrap();
+    let digest = Digest::of(&tools);
+    let expected = BaseLayer { digest, size: 5, kind: LayerType::Tar, diff_id: digest };
+    assert_eq!((base.image, &base.layers[..]), (image, &[expected][..]));
+    assert!(stage.store.stat(&base.config.digest).unwrap().is_some());
+    assert_eq!(stage.store.stat(&Digest::of(&boot)).unwrap(), None);
+
+    stage.publish("v2", &[tools.clone(), boot.clone(), b"more".to_vec()]);
+    assert_eq!(stage.base("v2").await.unwrap().layers.len(), 3, "of more than two all stay");
+    stage.source.set_down(true);
+    assert_eq!(stage.base("v1").await.unwrap(), base, "what is known needs no source");
+}
+
+#[actix::test]
+async fn the_bytes_of_a_layer_say_how_it_is_compressed() {
+    let stage = stage();
+    let gzip = b"\x1f\x8b\x08\x00".to_vec();
+    let zstd = b"\x28\xb5\x2f\xfd\x00".to_vec();
+    stage.publish("v1", &[gzip, zstd, b"t".to_vec()]);
+    let kinds: Vec<_> = stage.base("v1").await.unwrap().layers.iter().map(|layer| layer.kind).collect();
+    assert_eq!(kinds, [LayerType::Gzip, LayerType::Zstd, LayerType::Tar]);
+    stage.publish("v2", &[b"\xfd7zXZ\0".to_vec()]);
+    let text = stage.base("v2").await.unwrap_err().to_string();
+    assert!(text.contains("siderolabs/imager:v2") && text.contains("Xz"), "{text}");
+}
+
+#[actix::test]
+async fn a_blob_is_handed_on_for_the_repository_that_has_it() {
+    let stage = stage();
+    stage.publish("v1", &[b"layer".to_vec()]);
+    let digest = Digest::of(b"layer");
+    let other: Repository = "siderolabs/overlays".parse().unwrap();
+    let pull = |repository: Repository| stage.keeper.ask(PullSourceBlob { repository, digest });
+    let pulled = pull(repository()).await.unwrap();
+    assert_eq!((pulled.info.digest, pulled.info.size), (digest, 5));
+    let missing = pull(other).await.unwrap_err();
+    let is_missing = matches!(missing, AskError::No(FetchError::Source(SourceError::NotFound { .. })));
+    assert!(is_missing, "the store has it, the repository does not: {missing}");
+    stage.source.set_down(true);
+    assert_eq!(pull(repository()).await.unwrap().info.digest, digest, "what was pulled needs no source");
+    let size = stage.keeper.ask(StatSourceBlob { repository: repository(), digest }).await.unwrap();
+    assert_eq!(size, 5);
 }
 
 #[test]

@@ -250,7 +250,7 @@ impl Shared {
         let evicted = {
             let mut state = self.state();
             let share = state.usage().bytes / EVICT_AT_ONCE;
-            state.evict(wanted.max(share), None)
+            state.evict(wanted, wanted.max(share), None)
         };
         let freed = evicted.bytes > 0;
         if let Err(error) = self.remove_unneeded(publishing, &evicted.records, Uses::WithOtherChanges) {

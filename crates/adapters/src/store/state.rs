@@ -223,7 +223,7 @@ impl State {
         let mut evicted = Evicted::default();
         let excess = self.excess(more);
         if excess > 0 && self.could_ever_fit(more) {
-            evicted = self.evict(excess.max(self.budget / EVICT_AT_ONCE), keep);
+            evicted = self.evict(excess, excess.max(self.budget / EVICT_AT_ONCE), keep);
         }
         if self.excess(more) == 0 {
             return (evicted, Ok(()));
@@ -242,27 +242,17 @@ impl State {
         (self.blob_bytes + self.value_bytes).saturating_add(more).saturating_sub(self.budget)
     }
 
-    /// Gives up records, least recently used first, until `bytes` are freed. Records of what must stay,
-    /// `keep`, and those with a blob that is held are passed over.
-    pub fn evict(&mut self, bytes: u64, keep: Option<&RecordKey>) -> Evicted {
+    /// Gives up records, least recently used first, until `wanted` bytes are freed. Records of what must stay
+    /// and `keep` are passed over. Those with a blob that is held come last, and only until `needed` bytes are
+    /// freed: a held blob frees nothing until it is let go, but the record's others do, and images of a
+    /// release share blobs.
+    pub fn evict(&mut self, needed: u64, wanted: u64, keep: Option<&RecordKey>) -> Evicted {
         let mut evicted = Evicted::default();
-        if bytes == 0 {
-            return evicted;
-        }
-        let candidates: Vec<RecordKey> = self
-            .by_use
-            .values()
-            .filter(|key| key.kind != RecordKind::Memory && Some(*key) != keep)
-            .copied()
-            .collect();
-        for key in candidates {
-            if evicted.bytes >= bytes {
-                break;
-            }
-            let in_use = self.records.get(&key).is_some_and(|entry| {
-                entry.blobs.iter().any(|digest| self.blobs.get(digest).is_some_and(|blob| blob.leases > 0))
-            });
-            if in_use {
+        let candidates = self.by_use.values().filter(|key| key.kind != RecordKind::Memory && Some(*key) != keep);
+        let (held, free): (Vec<RecordKey>, Vec<RecordKey>) = candidates.partition(|key| self.is_held(key));
+        let free = free.into_iter().map(|key| (key, wanted));
+        for (key, enough) in free.chain(held.into_iter().map(|key| (key, needed))) {
+            if evicted.bytes >= enough {
                 continue;
             }
             if let Some(freed) = self.remove_record(&key) {
@@ -271,6 +261,12 @@ impl State {
             }
         }
         evicted
+    }
+
+    /// Whether somebody holds a blob of the record.
+    fn is_held(&self, key: &RecordKey) -> bool {
+        let is_leased = |digest: &Digest| self.blobs.get(digest).is_some_and(|blob| blob.leases > 0);
+        self.records.get(key).is_some_and(|entry| entry.blobs.iter().any(is_leased))
     }
 
     /// Keys and labels of a kind, least recently used first.
