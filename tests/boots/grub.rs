@@ -74,7 +74,7 @@ fn dual_boot_disk() {
     let Some(lab) = Lab::open() else { return };
     let schematic = lab.server.client.schematic(SCHEMATIC);
     let disk = lab.save(&schematic, NEWEST, "metal-amd64.raw");
-    let bios = lab.boot(&["--disk", text(&disk), "--firmware", "bios", "--bus", "sata"]);
+    let bios = lab.boot(&["--disk", text(&disk), "--firmware", "bios"]);
     assert_booted(&bios, NEWEST, "bios");
     assert_partitions(&bios, &["EFI", "BIOS", "BOOT", "META"]);
     assert_eq!(bios.meta().get(&17).map(Vec::as_slice), Some(b"dual-boot".as_slice()));

@@ -248,7 +248,8 @@ impl State {
     /// release share blobs.
     pub fn evict(&mut self, needed: u64, wanted: u64, keep: Option<&RecordKey>) -> Evicted {
         let mut evicted = Evicted::default();
-        let candidates = self.by_use.values().filter(|key| key.kind != RecordKind::Memory && Some(*key) != keep);
+        let candidates =
+            self.by_use.values().filter(|key| key.kind != RecordKind::Memory && Some(*key) != keep);
         let (held, free): (Vec<RecordKey>, Vec<RecordKey>) = candidates.partition(|key| self.is_held(key));
         let free = free.into_iter().map(|key| (key, wanted));
         for (key, enough) in free.chain(held.into_iter().map(|key| (key, needed))) {
