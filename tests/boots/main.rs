@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod eras;
 mod grub;
 mod machine;
 mod main_path;
