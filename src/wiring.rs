@@ -19,6 +19,7 @@ use factory_adapters::store::{EmbeddedStore, StoreOptions};
 use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, SignatureCheck, Signer};
+use factory_formats::Digest;
 
 use url::Url;
 
@@ -157,6 +158,21 @@ fn check(settings: &Settings, source: &Arc<dyn ReleaseSource>) -> Result<Arc<dyn
     Ok(Arc::new(AnyOf::new(checks)))
 }
 
+/// Whom the operator trusts, as a text that changes with it.
+fn trust(settings: &Settings) -> Result<String, String> {
+    let wanted = &settings.container_signature;
+    if wanted.disabled {
+        return Ok("unverified".to_owned());
+    }
+    let path = &wanted.public_key_file;
+    if path.is_empty() {
+        return Ok("nobody".to_owned());
+    }
+    let pem = std::fs::read_to_string(path)
+        .map_err(|error| format!("containerSignature.publicKeyFile {path}: {error}"))?;
+    Ok(format!("key {} {}", Digest::of(pem.trim().as_bytes()), wanted.public_key_hash_algo))
+}
+
 fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer>, String> {
     let given = &settings.cache.signing_key_path;
     let loaded = match given.as_str() {
@@ -193,7 +209,7 @@ fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOpti
             bytes: SCHEMATIC_MEMORY,
             negative_ttl: settings.cache.schematic.negative_ttl.0,
         },
-        sources: sources::Options { recheck, ..sources::Options::default() },
+        sources: sources::Options { recheck, trust: trust(settings)?, ..sources::Options::default() },
         catalog: catalog::Options {
             min_version: version("build.minTalosVersion", &settings.build.min_talos_version)?,
             broken,

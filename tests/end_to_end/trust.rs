@@ -68,6 +68,29 @@ fn unsigned_and_forged_images_are_refused_by_name() {
 }
 
 #[test]
+fn images_are_judged_anew_when_the_operator_trusts_somebody_else() {
+    let Some(fixture) = Fixture::find() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let other = home.path().join("other.pub");
+    // Any other key: the factory's own is one.
+    let with = |key: &Path| Config::on_layouts(&fixture).trusting(key);
+    let server = Server::start(&with(&fixture.key), home.path());
+    let path = Server::image(&server_schematic(&server), NEWEST, "kernel-amd64");
+    assert_eq!(server.client.get(&path).status, 200);
+    std::fs::write(&other, server.client.get("/oci/cosign/signing-key.pub").text()).unwrap();
+    drop(server);
+    let server = Server::start(&with(&other), home.path());
+    assert_refused(&server.client.get(&path), &["siderolabs/imager"]);
+    drop(server);
+    let server = Server::start(&with(&fixture.key), home.path());
+    assert_eq!(server.client.get(&path).status, 200, "what was accepted under the old key is known again");
+}
+
+fn server_schematic(server: &Server) -> String {
+    server.client.schematic("customization: {}\n")
+}
+
+#[test]
 fn a_good_signature_of_another_image_is_worth_nothing() {
     let Some(fixture) = Fixture::find() else { return };
     let (registry, home) = (Registry::to_change(&fixture), tempfile::tempdir().unwrap());

@@ -35,7 +35,8 @@ fn stage(source: &MemorySource, store: &MemoryStore) -> Stage {
     let verifier = SignatureVerifier::state(Arc::new(TrustsAll), workers.clone());
     let verifier =
         Keeper::start("verifier", Arbiter::current(), 9, move || SignatureVerifier::with(verifier.clone()));
-    let options = sources::Options { recheck: RECHECK, attempts: 1, pause: Duration::ZERO };
+    let options =
+        sources::Options { recheck: RECHECK, attempts: 1, pause: Duration::ZERO, trust: String::new() };
     let fetcher = SourceFetcher::state(
         Arc::new(source.clone()),
         Arc::new(store.clone()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use factory_domain::Arch;
-use factory_domain::ports::{BlobRef, RecordKey, RecordKind, Repository};
+use factory_domain::ports::BlobRef;
 use factory_domain::recipe::kept_base_layers;
 use factory_formats::Digest;
 use factory_formats::decompress::{Compression, MAGIC_LEN};
@@ -58,15 +58,11 @@ impl SourceBase {
     }
 }
 
-fn key(repository: &Repository, digest: &Digest, arch: Arch) -> RecordKey {
-    RecordKey::new(RecordKind::Source, &format!("source-base/v1 {repository}@{digest} {arch}"))
-}
-
 impl State {
     pub(super) async fn base(self: &Arc<Self>, want: &FetchBase) -> Result<Arc<SourceBase>, FetchError> {
         let digest = self.resolve(&want.image).await?;
         let repository = &want.image.repository;
-        let key = key(repository, &digest, want.arch);
+        let key = self.source_key(&format!("source-base/v1 {repository}@{digest} {}", want.arch));
         if let Some(known) = record::load::<SourceBase>(&*self.store, &key)? {
             return Ok(Arc::new(known));
         }

@@ -151,7 +151,7 @@ impl Ask for FetchLayers {
 }
 
 /// How the fetcher goes about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// After this time a tag is looked up again, in the background.
     pub recheck: Duration,
@@ -159,11 +159,15 @@ pub struct Options {
     pub attempts: u32,
     /// Wait before the second attempt; doubled for each further one.
     pub pause: Duration,
+    /// A canonical text of whom the operator trusts. Images that were accepted under another one are verified
+    /// again.
+    pub trust: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recheck: Duration::from_secs(15 * 60), attempts: 5, pause: Duration::from_secs(1) }
+        let trust = String::new();
+        Self { recheck: Duration::from_secs(15 * 60), attempts: 5, pause: Duration::from_secs(1), trust }
     }
 }
 
@@ -262,7 +266,7 @@ impl State {
     async fn files(self: &Arc<Self>, want: &FetchFiles) -> Result<Arc<SourceFiles>, FetchError> {
         let digest = self.resolve(&want.image).await?;
         let repository = &want.image.repository;
-        let key = record::files_key(repository, &digest, want.arch, want.selection);
+        let key = self.files_key(repository, &digest, want.arch, want.selection);
         if let Some(known) = record::load(&*self.store, &key)? {
             return Ok(Arc::new(known));
         }
@@ -279,7 +283,7 @@ impl State {
     async fn layers(self: &Arc<Self>, want: &FetchLayers) -> Result<Arc<SourceLayers>, FetchError> {
         let digest = self.resolve(&want.image).await?;
         let repository = &want.image.repository;
-        let key = record::layers_key(repository, &digest, want.arch);
+        let key = self.layers_key(repository, &digest, want.arch);
         if let Some(known) = record::load(&*self.store, &key)? {
             return Ok(Arc::new(known));
         }

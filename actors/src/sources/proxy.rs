@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use actix::{Context, Handler};
-use factory_domain::ports::{
-    BlobRef, Descriptor, RawManifest, Record, RecordKey, RecordKind, Reference, Repository,
-};
+use factory_domain::ports::{BlobRef, Descriptor, RawManifest, Record, RecordKey, Reference, Repository};
 use factory_formats::Digest;
 
 use super::{FetchError, SourceFetcher, State};
@@ -134,15 +132,15 @@ impl Handler<Envelope<ListSourceTags>> for SourceFetcher {
     }
 }
 
-fn key(repository: &Repository, digest: &Digest) -> RecordKey {
-    RecordKey::new(RecordKind::Source, &format!("source-blob/v1 {repository}@{digest}"))
-}
-
 impl State {
+    fn blob_key(&self, repository: &Repository, digest: &Digest) -> RecordKey {
+        self.source_key(&format!("source-blob/v1 {repository}@{digest}"))
+    }
+
     /// Length of a blob. That the store has one with this digest says nothing about the repository, so the
     /// source is asked unless it was pulled from there before.
     async fn proxied_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, FetchError> {
-        if self.store.record(&key(repository, digest))?.is_some()
+        if self.store.record(&self.blob_key(repository, digest))?.is_some()
             && let Some(info) = self.store.stat(digest)?
         {
             return Ok(info.size);
@@ -164,7 +162,7 @@ impl State {
             reason: "it was not pulled".to_owned(),
         };
         let blob = pulled.ok_or_else(unusable)?;
-        let key = key(&repository, &digest);
+        let key = self.blob_key(&repository, &digest);
         if self.store.record(&key)?.is_none() {
             let record = Record {
                 key,

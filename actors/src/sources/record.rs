@@ -59,18 +59,26 @@ impl SourceLayers {
     }
 }
 
-pub(super) fn files_key(
-    repository: &Repository,
-    digest: &Digest,
-    arch: Arch,
-    selection: Selection,
-) -> RecordKey {
-    let subject = format!("source-files/v1 {repository}@{digest} {arch} {}", selection.subject());
-    RecordKey::new(RecordKind::Source, &subject)
-}
+impl State {
+    /// The key of what is known of an image. Whom the operator trusts is a part of it: after a change of that
+    /// every image is judged anew, although its bytes are still there.
+    pub(super) fn source_key(&self, subject: &str) -> RecordKey {
+        RecordKey::new(RecordKind::Source, &format!("{subject} {}", self.options.trust))
+    }
 
-pub(super) fn layers_key(repository: &Repository, digest: &Digest, arch: Arch) -> RecordKey {
-    RecordKey::new(RecordKind::Source, &format!("source-layers/v1 {repository}@{digest} {arch}"))
+    pub(super) fn files_key(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        arch: Arch,
+        selection: Selection,
+    ) -> RecordKey {
+        self.source_key(&format!("source-files/v1 {repository}@{digest} {arch} {}", selection.subject()))
+    }
+
+    pub(super) fn layers_key(&self, repository: &Repository, digest: &Digest, arch: Arch) -> RecordKey {
+        self.source_key(&format!("source-layers/v1 {repository}@{digest} {arch}"))
+    }
 }
 
 /// What a record says. One that cannot be read is as good as none: it is written anew.

@@ -45,7 +45,8 @@ fn stage_over(source: MemorySource, store: MemoryStore, trusted: Arc<Trusted>) -
     let verifier = SignatureVerifier::state(Arc::clone(&trusted) as _, workers.clone());
     let verifier =
         Keeper::start("verifier", Arbiter::current(), 100, move || SignatureVerifier::with(verifier.clone()));
-    let options = Options { recheck: RECHECK, attempts: 3, pause: Duration::from_millis(5) };
+    let options =
+        Options { recheck: RECHECK, attempts: 3, pause: Duration::from_millis(5), trust: String::new() };
     let state = SourceFetcher::state(
         Arc::new(source.clone()),
         Arc::new(store.clone()),
