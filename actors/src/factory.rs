@@ -16,7 +16,7 @@ use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
     Bench, BuildPart, Compressed, Enrollments, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules,
-    OverlayAnswer, OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind, SignedPrograms,
+    OverlayAnswer, OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind, Sboms, SignedPrograms,
     SignedUkis,
 };
 use crate::planner::{self, AssetPlanner, Peers};
@@ -163,6 +163,7 @@ impl Factory {
             overlay_installs: builders.builder::<OverlayInstall>(on()),
             overlay_layers: builders.builder::<OverlayLayer>(on()),
             hashes: Arc::clone(&hashes),
+            sboms: builders.builder::<Sboms>(on()),
             signed_programs: builders.builder::<SignedPrograms>(on()),
             signed_ukis: builders.builder::<SignedUkis>(on()),
             enrollments: builders.builder::<Enrollments>(on()),

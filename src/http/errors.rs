@@ -10,6 +10,7 @@ use factory_actors::schematics::SchematicError;
 use factory_actors::sources::FetchError;
 use factory_actors::verifier::TrustError;
 use factory_domain::TalosVersion;
+use factory_domain::arch::InvalidArch;
 use factory_domain::asset::{InvalidPath, quoted};
 use factory_domain::goyaml;
 use factory_domain::ports::{KeyError, SandboxError, SourceError, StoreError, VerifyError};
@@ -50,6 +51,11 @@ pub fn schematic_id(text: &str) -> Result<SchematicId, Problem> {
 /// A path that asks for nothing.
 pub fn invalid_path(error: &InvalidPath) -> Problem {
     problem(StatusCode::BAD_REQUEST, format!("error parsing profile from path: {error}"))
+}
+
+/// An architecture that there is not.
+pub fn invalid_arch(error: &InvalidArch) -> Problem {
+    problem(StatusCode::BAD_REQUEST, error)
 }
 
 /// A schematic that nobody has created, asked for by itself.
@@ -245,6 +251,7 @@ impl IntoProblem for PlanError {
             | Self::Profile(_)
             | Self::Recipe(_)
             | Self::Incompatible(_)
+            | Self::NoSbom(_)
             | Self::TooLarge { .. } => problem(StatusCode::BAD_REQUEST, text),
             Self::NotYet(_) => problem(StatusCode::NOT_IMPLEMENTED, text),
             Self::Fetch(error) => error.into_problem(),

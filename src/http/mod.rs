@@ -15,6 +15,7 @@ mod pxe;
 mod registry;
 mod request_id;
 mod routing;
+mod sbom;
 mod schematics;
 mod sidecars;
 mod small;
@@ -53,6 +54,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     assets::configure(config);
     pxe::configure(config);
     catalog::configure(config);
+    sbom::configure(config);
     keys::configure(config);
     registry::configure(config);
     pages::configure(config);

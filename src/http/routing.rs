@@ -17,6 +17,7 @@ pub const ROUTES: &[&str] = &[
     "/image/{schematic}/{version}/{path}",
     "/pxe/{schematic}/{version}/{path}",
     "/versions",
+    "/spdx/{schematic}/{version}/{arch}",
     "/version/{version}/extensions/official",
     "/version/{version}/overlays/official",
     "/talosctl/{version}",

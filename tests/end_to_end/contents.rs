@@ -69,6 +69,31 @@ fn unpack(archives: &[u8], folder: &Path) -> usize {
 }
 
 #[test]
+fn a_bill_of_materials_names_what_is_inside() {
+    let Some(fixture) = Fixture::find() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&Config::on_layouts(&fixture), home.path());
+    let schematic = server.client.schematic(EXTENDED);
+    let path = |version: &str, arch: &str| format!("/spdx/{schematic}/{version}/{arch}");
+    let answer = server.client.get(&path(NEWEST, "amd64"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), "application/spdx+json");
+    let wanted = format!("attachment; filename=\"{schematic}-{NEWEST}-amd64.spdx.json\"");
+    assert_eq!(answer.header("content-disposition"), wanted);
+    let document: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(document["spdxVersion"], "SPDX-2.3");
+    let packages = document["packages"].as_array().unwrap();
+    for name in ["talos", "hello-world-service"] {
+        assert!(packages.iter().any(|package| package["name"] == name), "{name} is not in {packages:?}");
+    }
+    for (version, arch, status) in
+        [(NEWEST, "arm64", 200), (NEWEST, "mips", 400), ("v1.9.5", "amd64", 400), ("v1.99.0", "amd64", 404)]
+    {
+        assert_eq!(server.client.get(&path(version, arch)).status, status, "{version} {arch}");
+    }
+}
+
+#[test]
 fn an_initramfs_is_what_the_kernel_unpacks() {
     let Some(downloads) = Downloads::start() else { return };
     let file = downloads.save("initramfs-amd64.xz");

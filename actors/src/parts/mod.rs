@@ -11,6 +11,7 @@ mod kernel;
 mod modules;
 mod overlay;
 mod piece;
+mod sbom;
 mod signed;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ pub use self::overlay::{
     OverlayLayer, OverlayLayerPart,
 };
 pub use self::piece::Piece;
+pub use self::sbom::{SbomPart, SbomSpec, Sboms};
 pub use self::signed::{
     Encoded, EnrollmentFiles, EnrollmentSpec, Enrollments, ProgramSignature, ProgramSpec, SignedPrograms,
     SignedUkis, UkiSignature, UkiSpec,

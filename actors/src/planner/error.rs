@@ -40,6 +40,9 @@ pub enum PlanError {
     /// A release image cannot be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The version is too old to say what is inside.
+    #[error("there is no SBOM for Talos version {0}: it is offered from 1.11.0 on")]
+    NoSbom(String),
     /// The release lacks a file that every release has.
     #[error("the release {version} has no {path}")]
     NoReleaseFile {

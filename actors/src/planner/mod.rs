@@ -13,6 +13,7 @@ mod installer;
 mod media;
 mod overlay;
 mod recent;
+mod sbom;
 mod secure_boot;
 
 use std::sync::Arc;
@@ -36,13 +37,14 @@ pub use self::installer::InstallerImage;
 pub(crate) use self::installer::version_annotations;
 use self::overlay::Wishes;
 use self::recent::Recent;
+pub use self::sbom::ComposeSbom;
 use crate::ask::{Ask, Envelope};
 use crate::catalog::{CheckVersion, Components, FindExtensions, FindOverlays, VersionCatalog};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
 use crate::parts::{
     Compressed, Enrollments, Extension, Grub, Hashes, Indexes, Kernel, Modules, OverlayAnswer,
-    OverlayInstall, OverlayLayer, PartBuilder, SignedPrograms, SignedUkis,
+    OverlayInstall, OverlayLayer, PartBuilder, Sboms, SignedPrograms, SignedUkis,
 };
 use crate::schematics::{GetSchematic, SchematicStore, Stored};
 use crate::sources::SourceFetcher;
@@ -129,6 +131,8 @@ pub struct Peers {
     pub overlay_layers: Arc<Keeper<PartBuilder<OverlayLayer>>>,
     /// Builder of digests of layouts.
     pub hashes: Arc<Keeper<PartBuilder<Hashes>>>,
+    /// Reader of the SPDX documents of extensions.
+    pub sboms: Arc<Keeper<PartBuilder<Sboms>>>,
     /// Builder of signatures of programs.
     pub signed_programs: Arc<Keeper<PartBuilder<SignedPrograms>>>,
     /// Builder of signatures of UKIs.

@@ -14,6 +14,7 @@ pub mod ports;
 pub mod profile;
 pub mod pxe;
 pub mod recipe;
+pub mod sbom;
 pub mod schematic;
 pub mod version;
 
