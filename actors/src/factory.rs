@@ -8,19 +8,19 @@ use factory_domain::ports::{
     BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, Sandbox, SchematicStore as SchematicPort,
     Scratch, SecureBootKeys, SignatureCheck, Signer, StoreError,
 };
-use factory_formats::Layout;
 use factory_formats::hash::HashFunction;
+use factory_formats::{Digest, Layout};
 
 use crate::ask::AskError;
 use crate::catalog::{self, Components, VersionCatalog};
 use crate::keeper::Keeper;
 use crate::parts::{
     Bench, BuildPart, Compressed, Enrollments, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules,
-    OverlayAnswer, OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind, Sboms, SignedPrograms,
-    SignedUkis,
+    OverlayAnswer, OverlayInstall, OverlayLayer, PartBuilder, PartError, PartKind, Sboms, SignatureSpec,
+    Signatures, SignedPrograms, SignedUkis,
 };
 use crate::planner::{self, AssetPlanner, Peers};
-use crate::publisher::{self, InstallerPublisher};
+use crate::publisher::{self, InstallerPublisher, key_digest};
 use crate::schematics::{self, SchematicStore};
 use crate::sources::{self, SourceFetcher};
 use crate::stream::{Buffers, LayoutStream};
@@ -84,6 +84,10 @@ pub struct Factory {
     pub publisher: Arc<Keeper<InstallerPublisher>>,
     /// Digests of layouts.
     hashes: Arc<Keeper<PartBuilder<Hashes>>>,
+    /// Signatures of assets.
+    signatures: Arc<Keeper<PartBuilder<Signatures>>>,
+    /// Digest of the factory's public key.
+    key: Digest,
     /// Where images are pulled from.
     pub registry: SourceRegistry,
     components: Components,
@@ -146,9 +150,12 @@ impl Factory {
             scratch: ports.scratch,
             grub: ports.grub,
             sandbox: ports.sandbox,
+            signer: Arc::clone(&ports.signer),
         };
+        let key = key_digest(ports.signer.public_key_pem());
         let builders = Builders { bench, workers: &workers, pending };
         let hashes = builders.builder::<Hashes>(on());
+        let signatures = builders.builder::<Signatures>(on());
         let peers = Peers {
             schematics: Arc::clone(&schematics),
             catalog: Arc::clone(&catalog),
@@ -200,6 +207,8 @@ impl Factory {
             publisher,
             components: source_components,
             hashes,
+            signatures,
+            key,
             registry,
             store: ports.store,
             workers,
@@ -240,6 +249,18 @@ impl Factory {
     ) -> Result<String, AskError<PartError>> {
         let spec = HashSpec { name: name.to_owned(), layout: layout.clone(), function };
         Ok(self.hashes.ask(BuildPart { spec }).await?.hex.clone())
+    }
+
+    /// The Sigstore bundle of a layout whose blobs are held by somebody, signed with the factory's key. The same
+    /// one for ever.
+    ///
+    /// # Errors
+    /// [`PartError`] when a blob is gone, or the key or the store fails.
+    pub async fn signature(&self, name: &str, layout: &Layout) -> Result<String, AskError<PartError>> {
+        let hex = self.hash(name, layout, HashFunction::Sha256).await?;
+        let digest = Digest::from_hex(&hex).map_err(|error| AskError::No(PartError::input(name, error)))?;
+        let spec = SignatureSpec { name: name.to_owned(), digest, key: self.key };
+        Ok(self.signatures.ask(BuildPart { spec }).await?.bundle.clone())
     }
 
     /// How much the store holds.

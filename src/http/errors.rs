@@ -73,12 +73,6 @@ pub fn unreadable_body(error: &actix_web::error::PayloadError) -> Problem {
     problem(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
 }
 
-/// A signature of an asset was asked for.
-pub fn no_signatures() -> Problem {
-    let text = "signatures of assets are not available in this version of Image Factory, but checksums are";
-    problem(StatusCode::PAYMENT_REQUIRED, text)
-}
-
 /// A file that a version does not offer.
 pub fn no_talosctl(version: &TalosVersion, file: &str) -> Problem {
     let text = format!("there is no {} for Talos version {}", quoted(&shown(file)), version.tag());

@@ -132,6 +132,38 @@ fn containerd_pulls_and_unpacks() {
 }
 
 #[test]
+fn cosign_accepts_what_is_signed_beside_an_asset_and_nothing_else() {
+    let (Some(cosign), Some(pulls)) = (cosign(), Pulls::start()) else { return };
+    let folder = pulls.folder("blob");
+    let (key, bundle, asset) = (folder.join("key.pub"), folder.join("bundle"), folder.join("asset"));
+    let path = Server::image(&pulls.schematic, NEWEST, "initramfs-amd64.xz");
+    let client = &pulls.server.client;
+    fs::write(&key, client.get("/oci/cosign/signing-key.pub").body).unwrap();
+    let signed = client.get(&format!("{path}.sigstore.json"));
+    assert_eq!(signed.status, 200, "{}", signed.text());
+    fs::write(&bundle, &signed.body).unwrap();
+    let mut bytes = client.get(&path).body.to_vec();
+    let accepts = |bytes: &[u8]| {
+        fs::write(&asset, bytes).unwrap();
+        let mut command = Command::new(&cosign);
+        command.args([
+            "verify-blob",
+            "--insecure-ignore-tlog",
+            "--key",
+            text(&key),
+            "--bundle",
+            text(&bundle),
+        ]);
+        command.arg(&asset).env("HOME", &folder).output().unwrap().status.success()
+    };
+    assert!(accepts(&bytes));
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    assert!(!accepts(&bytes), "one bit is another");
+    assert_eq!(client.get(&format!("{path}.sigstore.json")).body, signed.body, "a signature is made once");
+}
+
+#[test]
 fn cosign_accepts_index_and_manifests_in_both_forms() {
     let (Some(cosign), Some(pulls)) = (cosign(), Pulls::start()) else { return };
     let key = pulls.home.path().join("key.pem");

@@ -12,6 +12,7 @@ mod modules;
 mod overlay;
 mod piece;
 mod sbom;
+mod signature;
 mod signed;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{
     BlobRef, BlobStore, GrubError, GrubImages, KeyError, Record, RecordKey, RecordKind, Sandbox,
-    SandboxError, Scratch, StoreError,
+    SandboxError, Scratch, Signer, StoreError,
 };
 use factory_formats::Digest;
 use serde::Serialize;
@@ -38,6 +39,7 @@ pub use self::overlay::{
 };
 pub use self::piece::Piece;
 pub use self::sbom::{SbomPart, SbomSpec, Sboms};
+pub use self::signature::{SignaturePart, SignatureSpec, Signatures};
 pub use self::signed::{
     Encoded, EnrollmentFiles, EnrollmentSpec, Enrollments, ProgramSignature, ProgramSpec, SignedPrograms,
     SignedUkis, UkiSignature, UkiSpec,
@@ -93,6 +95,8 @@ pub struct Bench {
     pub grub: Arc<dyn GrubImages>,
     /// Runs programs of overlays.
     pub sandbox: Arc<dyn Sandbox>,
+    /// The factory's key.
+    pub signer: Arc<dyn Signer>,
 }
 
 /// What a build made.

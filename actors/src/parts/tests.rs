@@ -89,6 +89,23 @@ impl Sandbox for NoSandbox {
     }
 }
 
+struct NoSigner;
+
+impl Signer for NoSigner {
+    fn public_key_pem(&self) -> &str {
+        ""
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.sign_digest(&Digest::of(message))
+    }
+
+    fn sign_digest(&self, _: &Digest) -> Result<Vec<u8>, KeyError> {
+        let (location, reason) = ("nowhere".to_owned(), "no part of these tests needs one".to_owned());
+        Err(KeyError::Unavailable { location, reason })
+    }
+}
+
 /// A store, and nothing else that works.
 pub(super) fn bench(store: &MemoryStore) -> Bench {
     Bench {
@@ -96,6 +113,7 @@ pub(super) fn bench(store: &MemoryStore) -> Bench {
         scratch: Arc::new(NoScratch),
         grub: Arc::new(NoGrub),
         sandbox: Arc::new(NoSandbox),
+        signer: Arc::new(NoSigner),
     }
 }
 

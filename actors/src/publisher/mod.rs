@@ -27,6 +27,7 @@ use factory_formats::{Digest, Layout};
 pub use self::error::PublishError;
 use self::published::{Blob, Published};
 use self::recent::Recent;
+pub(crate) use self::signing::key_digest;
 use crate::ask::{Ask, Envelope};
 use crate::catalog::{ListVersions, VersionCatalog};
 use crate::flights::Flights;

@@ -68,7 +68,7 @@ pub(super) fn evidence(
 }
 
 /// Digest of a public key in PEM: of the bytes inside, which bundles name their key by.
-pub(super) fn key_digest(pem: &str) -> Digest {
+pub(crate) fn key_digest(pem: &str) -> Digest {
     let text: String = pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
     Digest::of(&STANDARD.decode(text).unwrap_or_default())
 }
@@ -85,7 +85,11 @@ mod tests {
         }
 
         fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-            Ok(Digest::of(message).as_bytes().to_vec())
+            self.sign_digest(&Digest::of(message))
+        }
+
+        fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, KeyError> {
+            Ok(digest.as_bytes().to_vec())
         }
     }
 

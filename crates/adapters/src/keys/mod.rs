@@ -15,11 +15,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::SHA256;
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use factory_domain::ports::{KeyError, Signer};
-use factory_formats::pem;
+use factory_formats::{Digest, pem};
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 
 /// Access rights of a key file: nobody else reads it.
@@ -113,10 +114,21 @@ impl Signer for LocalKey {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let signature = self.pair.sign(&SystemRandom::new(), message);
-        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| KeyError::Unavailable {
-            location: "in memory".to_owned(),
-            reason: "the system gives no random numbers".to_owned(),
-        })
+        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| no_randomness())
+    }
+
+    fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, KeyError> {
+        let digest = aws_lc_rs::digest::Digest::import_less_safe(digest.as_bytes(), &SHA256);
+        let signature = digest.and_then(|digest| self.pair.sign_digest(&digest));
+        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| no_randomness())
+    }
+}
+
+/// The one thing that signing with a key in memory can lack.
+fn no_randomness() -> KeyError {
+    KeyError::Unavailable {
+        location: "in memory".to_owned(),
+        reason: "the system gives no random numbers".to_owned(),
     }
 }
 

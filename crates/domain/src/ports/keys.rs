@@ -1,5 +1,7 @@
 //! The factory's own signing key.
 
+use factory_formats::Digest;
+
 /// Why a key cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,4 +34,10 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`KeyError`] when the key cannot sign now.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// The same over a message whose SHA-256 is known: assets are too long to be held.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the key cannot sign now.
+    fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, KeyError>;
 }

@@ -200,3 +200,41 @@ pub fn sigstore_bundle(statement: &[u8], signature: &[u8], key: &Digest) -> Docu
     };
     Document::json(media_type::BUNDLE, &bundle)
 }
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageBundle {
+    media_type: &'static str,
+    verification_material: Material,
+    message_signature: MessageSignature,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageSignature {
+    message_digest: MessageDigest,
+    signature: String,
+}
+
+#[derive(Serialize)]
+struct MessageDigest {
+    algorithm: &'static str,
+    digest: String,
+}
+
+/// The Sigstore bundle of a file and its signature (ASN.1 DER over its SHA-256 `digest`) with the key whose
+/// SubjectPublicKeyInfo has the digest `key`.
+pub fn message_bundle(digest: &Digest, signature: &[u8], key: &Digest) -> Document {
+    let bundle = MessageBundle {
+        media_type: media_type::BUNDLE,
+        verification_material: Material { public_key: PublicKey { hint: STANDARD.encode(key.as_bytes()) } },
+        message_signature: MessageSignature {
+            message_digest: MessageDigest {
+                algorithm: "SHA2_256",
+                digest: STANDARD.encode(digest.as_bytes()),
+            },
+            signature: STANDARD.encode(signature),
+        },
+    };
+    Document::json(media_type::BUNDLE, &bundle)
+}
