@@ -247,7 +247,6 @@ impl IntoProblem for PlanError {
             | Self::Incompatible(_)
             | Self::NoSbom(_)
             | Self::TooLarge { .. } => problem(StatusCode::BAD_REQUEST, text),
-            Self::NotYet(_) => problem(StatusCode::NOT_IMPLEMENTED, text),
             Self::Fetch(error) => error.into_problem(),
             Self::NoReleaseFile { .. } => problem(StatusCode::BAD_GATEWAY, text),
             Self::Part(error) => error.into_problem(),

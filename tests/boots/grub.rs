@@ -17,18 +17,6 @@ const SCHEMATIC: &str = "customization:
       - siderolabs/drbd
 ";
 
-const LARGE_SECTORS: &str = "customization:
-  extraKernelArgs:
-    - console=ttyS0
-    - boots.mark=$23
-  systemExtensions:
-    officialExtensions:
-      - siderolabs/hello-world-service
-      - siderolabs/drbd
-  diskImage:
-    sectorSize: 4096
-";
-
 /// What every machine must report. The mark shows that GRUB does not take an argument for a variable.
 fn assert_booted(report: &Report, version: &str, firmware: &str) {
     assert_eq!(report.value("release"), version);
@@ -86,7 +74,7 @@ fn dual_boot_disk() {
 #[test]
 fn dual_boot_disk_with_large_sectors() {
     let Some(lab) = Lab::open() else { return };
-    let schematic = lab.server.client.schematic(LARGE_SECTORS);
+    let schematic = lab.server.client.schematic(&format!("{SCHEMATIC}  diskImage:\n    sectorSize: 4096\n"));
     let disk = lab.save(&schematic, NEWEST, "metal-amd64.raw");
     let report = lab.boot(&["--disk", text(&disk), "--firmware", "uefi", "--sector", "4096"]);
     assert_booted(&report, NEWEST, "efi64");

@@ -34,9 +34,6 @@ pub enum PlanError {
     /// An extension is not made for this version.
     #[error("error enhancing profile from schematic: {0}")]
     Incompatible(#[from] IncompatibleExtension),
-    /// This version of the factory cannot make it.
-    #[error("{0} are not available in this version of Image Factory")]
-    NotYet(&'static str),
     /// A release image cannot be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
