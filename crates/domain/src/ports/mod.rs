@@ -13,6 +13,7 @@ mod schematics;
 mod scratch;
 mod secure_boot;
 mod signatures;
+mod target;
 
 pub use blobs::{
     BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, FactoryBlobs, Lease, Record, RecordKey, RecordKind,
@@ -32,3 +33,4 @@ pub use schematics::SchematicStore;
 pub use scratch::{Scratch, ScratchFile};
 pub use secure_boot::{RsaSigner, SecureBootKeys, SignatureHash, UnfitKeys};
 pub use signatures::{SignatureCheck, Verified, VerifyError};
+pub use target::ImageTarget;
