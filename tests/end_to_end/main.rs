@@ -29,6 +29,7 @@ mod reproducibility;
 mod schematic_files;
 mod schematics;
 mod secure_boot;
+mod self_hosting;
 mod shutdown;
 mod space;
 mod trust;

@@ -123,9 +123,12 @@ fn a_copy_does_what_the_release_does() {
     assert_eq!((told(&again, "sent"), told(&again, "there already")), (0, planned), "{again}");
     assert_eq!(blobs(&directory), before);
 
-    // From here on there is no way to the release.
+    // From here on there is no way to the release. Something carries the copy.
     registry.stop();
-    let copy = on_directory(&directory, &fixture);
+    let there = home.path().join("there");
+    crate::support::tools::success("cp", "coreutils", &["-a", text(&directory), text(&there)]);
+    std::fs::remove_dir_all(&directory).unwrap();
+    let copy = on_directory(&there, &fixture);
     assert_eq!(gives(&copy), want);
     let carried = tempfile::tempdir().unwrap();
     let server = Server::start(&copy, carried.path());
