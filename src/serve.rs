@@ -7,6 +7,7 @@ use actix_web::{App, HttpServer, web};
 use url::Url;
 
 use crate::http::{Health, Origins, Site, configure, wrap};
+use crate::schematics::DirectoryWatch;
 use crate::settings::{Checked, Settings};
 use crate::telemetry::{self, Metrics};
 use crate::tls;
@@ -19,6 +20,12 @@ use crate::wiring::{Wired, wire};
 pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
     let metrics = telemetry::start()?;
     let Wired { factory, signer, secure_boot } = wire(&settings, &checked)?;
+    // Before anybody can ask: machines boot what lies there.
+    if !settings.schematics_directory.is_empty() {
+        let limit = settings.http.max_schematic_size.0;
+        let watch = DirectoryWatch::begin(factory.clone(), &settings.schematics_directory, limit).await?;
+        actix_web::rt::spawn(watch.go_on());
+    }
     let site = web::Data::new(Site {
         factory: factory.clone(),
         external_url: checked.external_url.clone(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Lease, ReleaseSource, Repository, Sandbox, SchematicStore as SchematicPort,
-    Scratch, SecureBootKeys, SignatureCheck, Signer, StoreError,
+    BlobStore, Clock, GrubImages, Holdings, Lease, ReleaseSource, Repository, Sandbox,
+    SchematicStore as SchematicPort, Scratch, SecureBootKeys, SignatureCheck, Signer, StoreError,
 };
 use factory_formats::hash::HashFunction;
 use factory_formats::{Digest, Layout};
@@ -266,6 +266,11 @@ impl Factory {
     /// How much the store holds.
     pub fn usage(&self) -> factory_domain::ports::StoreUsage {
         self.store.usage()
+    }
+
+    /// What the store's space goes to.
+    pub fn holdings(&self) -> Holdings {
+        self.store.holdings()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod catalog;
 mod factory;
 pub mod flights;
 pub mod keeper;
+pub mod mirror;
 pub mod parts;
 pub mod planner;
 pub mod publisher;

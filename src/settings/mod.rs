@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settings {
+    /// Directory whose `*.yaml` and `*.yml` are schematics of this factory; empty for none.
+    pub schematics_directory: String,
     /// Listeners and addresses.
     pub http: Http,
     /// What is built, and how much at a time.
@@ -271,6 +273,19 @@ pub struct Store {
     pub path: String,
     /// Budget for sources and parts; 0 is unlimited. Schematics are never evicted.
     pub max_bytes: Size,
+    /// How long what can be fetched or made again may go unused.
+    pub max_idle: MaxIdle,
+}
+
+/// `store.maxIdle`: how long what can be fetched or made again may go unused before it is given up; 0 is for
+/// ever.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MaxIdle {
+    /// Files and layers of release images.
+    pub sources: Duration,
+    /// What was made of them.
+    pub parts: Duration,
 }
 
 /// `metrics`: the metrics listener.

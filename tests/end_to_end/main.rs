@@ -21,13 +21,17 @@ mod kills;
 mod limits;
 mod listeners;
 mod media;
+mod mirror;
 mod overlays;
 mod pulls;
 mod registry;
 mod reproducibility;
+mod schematic_files;
 mod schematics;
 mod secure_boot;
+mod self_hosting;
 mod shutdown;
+mod space;
 mod trust;
 
 /// A schematic without any content.

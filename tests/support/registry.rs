@@ -47,6 +47,14 @@ impl Registry {
         Self::serve(storage, false, home)
     }
 
+    /// A registry with nothing in it.
+    pub fn empty() -> Self {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let storage = home.path().join("storage");
+        fs::create_dir(&storage).expect("a directory");
+        Self::serve(storage, false, home)
+    }
+
     fn serve(storage: PathBuf, is_read_only: bool, home: TempDir) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let process = start(&address, &storage, is_read_only, home.path());

@@ -70,6 +70,12 @@ impl Config {
         self
     }
 
+    /// Sets a key that lies in no section.
+    pub fn set_top(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.settings.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// The configuration as a file.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(&self.settings).expect("a table")

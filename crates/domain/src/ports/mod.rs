@@ -16,8 +16,8 @@ mod signatures;
 mod target;
 
 pub use blobs::{
-    BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, FactoryBlobs, Lease, Record, RecordKey, RecordKind,
-    StoreError, StoreUsage,
+    Amount, BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, FactoryBlobs, Holdings, Lease, Record,
+    RecordKey, RecordKind, StoreError, StoreUsage,
 };
 pub use clock::Clock;
 pub use grub::{CoreImage, GrubError, GrubImages};
