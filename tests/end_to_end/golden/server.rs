@@ -8,7 +8,8 @@ use super::{lines, text_of};
 use crate::support::{Config, Fixture, Server};
 
 /// What stands for hosts in the golden data, and ours (`support::server::EXTERNAL_URL`).
-pub const HOSTS: &[(&str, &str)] = &[("FACTORY.EXAMPLE", "factory.example")];
+pub const HOSTS: &[(&str, &str)] =
+    &[("FACTORY.EXAMPLE", "factory.example"), ("PXE.EXAMPLE", "factory.example")];
 
 /// Starts a factory that signs with the keys of `uki.jsonl`.
 pub fn start(fixture: &Fixture, home: &Path) -> Server {
