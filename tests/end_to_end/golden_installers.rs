@@ -50,8 +50,8 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         case: "*/referrers",
-        path: "text.manifests[0]|headers.docker-content-digest",
-        why: "52 §8.4: the signature as a bundle too, for newer generations of cosign",
+        path: "text.manifests[*]|headers.docker-content-digest",
+        why: "52 §6.4 and §8.4: the signature as a bundle too, for newer generations of cosign, and provenance",
     },
     Exception {
         case: "*/sigtag",

@@ -20,6 +20,7 @@ mod errors;
 mod eviction;
 mod golden;
 mod golden_assets;
+mod golden_changes;
 mod golden_http;
 mod golden_installers;
 mod kills;

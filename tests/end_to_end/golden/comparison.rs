@@ -163,7 +163,7 @@ fn names(items: &[Value]) -> Vec<String> {
     let name = |(at, item): (usize, &Value)| {
         let name = item["path"].as_str().or(item["name"].as_str());
         // The digests in names are those of contents.
-        let name = name.map_or_else(|| at.to_string(), |name| mask(name));
+        let name = name.map_or_else(|| at.to_string(), mask);
         let count = seen.entry(name.clone()).or_default();
         *count += 1;
         if *count == 1 { name } else { format!("{name}#{count}") }

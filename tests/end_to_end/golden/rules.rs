@@ -338,9 +338,7 @@ fn iso(map: &mut Map<String, Value>) {
             // Number, platform, bootable, emulation, segment, type, sectors, block.
             let words: Vec<_> = value.split_whitespace().take(6).collect();
             report.insert(format!("{name} {}", words[0]), words[1..].join(" ").into());
-        } else if name.starts_with("El Torito img opts") {
-            report.insert(name.to_owned(), value.into());
-        } else if PVD.contains(&name) {
+        } else if name.starts_with("El Torito img opts") || PVD.contains(&name) {
             report.insert(name.to_owned(), value.into());
         }
     }
