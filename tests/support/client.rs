@@ -54,6 +54,17 @@ impl Client {
         Answer::read(response)
     }
 
+    /// Asks with further headers and a body.
+    pub fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Answer {
+        Answer::read(self.send(method, path, headers, body))
+    }
+
     /// `GET`.
     pub fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[])
