@@ -11,3 +11,4 @@ pub mod sandbox;
 pub mod scratch;
 pub mod store;
 pub mod testing;
+pub mod trust_root;
