@@ -8,6 +8,7 @@ mod serve;
 mod settings;
 mod telemetry;
 mod tls;
+mod verification;
 mod wiring;
 
 use std::process::ExitCode;

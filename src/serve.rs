@@ -18,7 +18,7 @@ use crate::wiring::{Wired, wire};
 /// One line that says what could not be started.
 pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
     let metrics = telemetry::start()?;
-    let Wired { factory, signer, secure_boot } = wire(&settings, &checked)?;
+    let Wired { factory, signer, secure_boot } = wire(&settings, &checked).await?;
     let site = web::Data::new(Site {
         factory: factory.clone(),
         external_url: checked.external_url.clone(),

@@ -17,6 +17,7 @@ mod configuration;
 mod contents;
 mod errors;
 mod eviction;
+mod keyless;
 mod kills;
 mod limits;
 mod listeners;
