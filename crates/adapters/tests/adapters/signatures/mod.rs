@@ -6,6 +6,7 @@ mod combinations;
 mod fixture_release;
 mod keyless;
 mod outages;
+mod public_sigstore;
 mod real_cosign;
 mod trust_root;
 mod virtual_sigstore;
