@@ -11,6 +11,7 @@ mod serve;
 mod settings;
 mod telemetry;
 mod tls;
+mod verification;
 mod wiring;
 
 use std::future::Future;
@@ -97,8 +98,8 @@ fn wait_for(work: impl Future<Output = Result<(), String>>) -> Result<(), String
 }
 
 fn mirror(cli: &Cli, arguments: &MirrorArguments) -> Result<(), String> {
-    let (settings, _) = quiet(cli)?;
-    wait_for(mirror::run(&settings, arguments))
+    let (settings, checked) = quiet(cli)?;
+    wait_for(mirror::run(&settings, &checked, arguments))
 }
 
 fn collect_garbage(cli: &Cli, dry_run: bool) -> Result<(), String> {

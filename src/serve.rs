@@ -19,7 +19,7 @@ use crate::wiring::{Wired, wire};
 /// One line that says what could not be started.
 pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
     let metrics = telemetry::start()?;
-    let Wired { factory, signer, secure_boot } = wire(&settings, &checked)?;
+    let Wired { factory, signer, secure_boot } = wire(&settings, &checked).await?;
     // Before anybody can ask: machines boot what lies there.
     if !settings.schematics_directory.is_empty() {
         let limit = settings.http.max_schematic_size.0;

@@ -8,7 +8,6 @@ use factory_actors::workers::Workers;
 use factory_actors::{Factory, FactoryOptions, Ports};
 use factory_actors::{catalog, schematics, sources};
 use factory_adapters::clock::SystemClock;
-use factory_adapters::cosign::{AnyOf, CosignCheck, HashAlgorithm, PublicKey, Unchecked};
 use factory_adapters::grub::{GRUB_MKIMAGE, GrubMkimage};
 use factory_adapters::keys::LocalKey;
 use factory_adapters::oci_layout::OciLayouts;
@@ -18,13 +17,13 @@ use factory_adapters::scratch::ScratchDirectory;
 use factory_adapters::store::{EmbeddedStore, MaxIdle, StoreOptions};
 use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
-use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, SignatureCheck, Signer};
-use factory_formats::Digest;
+use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, Signer};
 
 use url::Url;
 
 use crate::secure_boot;
 use crate::settings::{Checked, Duration, Settings};
+use crate::verification::{Verification, verification};
 
 /// What is running behind the front door.
 pub struct Wired {
@@ -45,11 +44,14 @@ const SCHEMATIC_MEMORY: usize = 64 << 20;
 /// Name of the generated signing key below the store's path.
 const SIGNING_KEY: &str = "signing.key";
 
+/// Directory of verified updates of the trusted root, below the store's path.
+pub const TRUST: &str = "trust";
+
 /// Opens the store, the source and the keys, and starts the actors on the current arbiter.
 ///
 /// # Errors
 /// One line that says which setting leads to what.
-pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
+pub async fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     let clock = Arc::new(SystemClock);
     let path = &checked.store_path;
     std::fs::create_dir_all(path).map_err(|error| format!("store.path {}: {error}", path.display()))?;
@@ -59,7 +61,8 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
 
     let source = source(settings)?;
-    let check = check(settings, &source)?;
+    let trusted = &settings.container_signature;
+    let Verification { check, trust, root } = verification(trusted, &source, &path.join(TRUST)).await?;
     let signer = signing_key(settings, path.join(SIGNING_KEY))?;
     let secure_boot = secure_boot::load(&settings.secure_boot)?;
     let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
@@ -83,8 +86,11 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         secure_boot: secure_boot.clone(),
         clock,
     };
+    if let Some(root) = root {
+        drop(workers.spawn(root.keep_fresh()));
+    }
     let arbiter = actix_rt::Arbiter::current();
-    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked)?);
+    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked, trust)?);
     Ok(Wired { factory, signer, secure_boot })
 }
 
@@ -149,56 +155,6 @@ fn password(value: &str, file: &str) -> Option<Password> {
     (!value.is_empty()).then_some(Password::Value(value))
 }
 
-/// What source images must pass.
-///
-/// # Errors
-/// One line that says which setting leads to what.
-pub fn check(
-    settings: &Settings,
-    source: &Arc<dyn ReleaseSource>,
-) -> Result<Arc<dyn SignatureCheck>, String> {
-    let wanted = &settings.container_signature;
-    if wanted.disabled {
-        tracing::warn!("containerSignature.disabled is set: every source image is accepted");
-        return Ok(Arc::new(Unchecked));
-    }
-    let mut checks: Vec<Arc<dyn SignatureCheck>> = Vec::new();
-    if !wanted.public_key_file.is_empty() {
-        let at = |error: &dyn std::fmt::Display| {
-            format!("containerSignature.publicKeyFile {}: {error}", wanted.public_key_file)
-        };
-        let pem = std::fs::read_to_string(&wanted.public_key_file).map_err(|error| at(&error))?;
-        let algorithm: HashAlgorithm = wanted
-            .public_key_hash_algo
-            .parse()
-            .map_err(|error| format!("containerSignature.publicKeyHashAlgo: {error}"))?;
-        let key = PublicKey::from_pem(&pem, algorithm).map_err(|error| at(&error))?;
-        checks.push(Arc::new(CosignCheck::new(Arc::clone(source), key)));
-    }
-    if !wanted.subject_reg_exp.is_empty() {
-        tracing::warn!(
-            "keyless signatures (containerSignature.subjectRegExp) cannot be verified in this version: \
-             only images signed with containerSignature.publicKeyFile are accepted"
-        );
-    }
-    Ok(Arc::new(AnyOf::new(checks)))
-}
-
-/// Whom the operator trusts, as a text that changes with it.
-fn trust(settings: &Settings) -> Result<String, String> {
-    let wanted = &settings.container_signature;
-    if wanted.disabled {
-        return Ok("unverified".to_owned());
-    }
-    let path = &wanted.public_key_file;
-    if path.is_empty() {
-        return Ok("nobody".to_owned());
-    }
-    let pem = std::fs::read_to_string(path)
-        .map_err(|error| format!("containerSignature.publicKeyFile {path}: {error}"))?;
-    Ok(format!("key {} {}", Digest::of(pem.trim().as_bytes()), wanted.public_key_hash_algo))
-}
-
 fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer>, String> {
     let given = &settings.cache.signing_key_path;
     let loaded = match given.as_str() {
@@ -212,7 +168,7 @@ fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer
     Ok(Arc::new(key))
 }
 
-fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOptions, String> {
+fn factory_options(settings: &Settings, checked: &Checked, trust: String) -> Result<FactoryOptions, String> {
     let core = &settings.artifacts.core;
     let (min_version, broken) = versions(settings)?;
     let recheck = settings.artifacts.talos_version_recheck_interval.0;
@@ -228,7 +184,7 @@ fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOpti
             bytes: SCHEMATIC_MEMORY,
             negative_ttl: settings.cache.schematic.negative_ttl.0,
         },
-        sources: sources::Options { recheck, trust: trust(settings)?, ..sources::Options::default() },
+        sources: sources::Options { recheck, trust, ..sources::Options::default() },
         catalog: catalog::Options {
             min_version,
             broken,

@@ -13,7 +13,8 @@ use factory_domain::TalosVersion;
 use factory_domain::ports::ImageTarget;
 
 use crate::cli::MirrorArguments;
-use crate::settings::Settings;
+use crate::settings::{Checked, Settings};
+use crate::verification::{Verification, verification};
 use crate::wiring;
 
 /// Names every extension.
@@ -23,9 +24,14 @@ const ALL: &str = "all";
 ///
 /// # Errors
 /// One line that says why nothing, or not everything, was copied.
-pub async fn run(settings: &Settings, arguments: &MirrorArguments) -> Result<(), String> {
+pub async fn run(settings: &Settings, checked: &Checked, arguments: &MirrorArguments) -> Result<(), String> {
     let source = wiring::source(settings)?;
-    let check = wiring::check(settings, &source)?;
+    let kept = checked.store_path.join(wiring::TRUST);
+    let Verification { check, root, .. } =
+        verification(&settings.container_signature, &source, &kept).await?;
+    if let Some(root) = root {
+        drop(tokio::spawn(root.keep_fresh()));
+    }
     let target = target(settings, arguments)?;
     let (min_version, broken) = wiring::versions(settings)?;
     let extensions = match arguments.extensions.as_slice() {

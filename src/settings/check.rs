@@ -60,6 +60,10 @@ pub fn check(
     if !["text", "json"].contains(&settings.log.format.as_str()) {
         faults.push(format!("log.format is {:?}: use \"text\" or \"json\"", settings.log.format));
     }
+    let mirror = &settings.container_signature.tuf_mirror;
+    if !mirror.is_empty() {
+        address("containerSignature.tufMirror", mirror, &mut faults);
+    }
     settings.secure_boot.check(&mut faults);
     if !["preferred", "required", "off"].contains(&settings.build.overlay_sandbox.as_str()) {
         let given = &settings.build.overlay_sandbox;

@@ -139,6 +139,11 @@ pub struct ContainerSignature {
     pub public_key_file: String,
     /// `sha224`, `sha256`, `sha384` or `sha512`.
     pub public_key_hash_algo: String,
+    /// `trusted_root.json` that keyless signatures are judged by. Empty: the public instance of Sigstore.
+    pub trusted_root_file: String,
+    /// Where updates of the public trusted root come from; empty means that none are looked for.
+    #[serde(rename = "tufMirror")]
+    pub tuf_mirror: String,
     /// Accept every source image.
     pub disabled: bool,
 }
@@ -152,6 +157,8 @@ impl Default for ContainerSignature {
             issuer: "https://accounts.google.com".to_owned(),
             public_key_file: String::new(),
             public_key_hash_algo: "sha256".to_owned(),
+            trusted_root_file: String::new(),
+            tuf_mirror: "https://tuf-repo-cdn.sigstore.dev".to_owned(),
             disabled: false,
         }
     }

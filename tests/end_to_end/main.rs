@@ -23,6 +23,7 @@ mod golden_assets;
 mod golden_changes;
 mod golden_http;
 mod golden_installers;
+mod keyless;
 mod kills;
 mod limits;
 mod listeners;

@@ -109,6 +109,31 @@ impl Registry {
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
 
+    /// Puts a blob there, and gives its digest.
+    pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> String {
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
+        let started = self.client.post(&format!("/v2/{repository}/blobs/uploads/"), "");
+        assert_eq!(started.status, 202, "{}", started.text());
+        let location = started.header("location");
+        let path = location.strip_prefix(&format!("http://{}", self.address)).unwrap_or(location);
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{joint}digest={digest}");
+        let done = self.client.put(&path, "application/octet-stream", bytes.to_vec());
+        assert_eq!(done.status, 201, "{}", done.text());
+        digest
+    }
+
+    /// Puts a manifest under a tag, or under its digest when there is none, and gives its digest.
+    pub fn push_manifest(&self, repository: &str, tag: Option<&str>, manifest: &serde_json::Value) -> String {
+        let bytes = manifest.to_string().into_bytes();
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+        let path = format!("/v2/{repository}/manifests/{}", tag.unwrap_or(&digest));
+        let media_type = manifest["mediaType"].as_str().expect("a media type");
+        let answer = self.client.put(&path, media_type, bytes);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        digest
+    }
+
     /// Lets a tag name nothing any more.
     pub fn untag(&self, repository: &str, tag: &str) {
         let tags =

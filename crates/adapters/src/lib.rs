@@ -13,3 +13,4 @@ pub mod schematic_files;
 pub mod scratch;
 pub mod store;
 pub mod testing;
+pub mod trust_root;
