@@ -3,6 +3,7 @@
 //! Each port is a small trait with documented failures. Adapters implement them; for each there is a
 //! twin in memory, and one suite of tests runs against both.
 
+mod asset_cache;
 mod blobs;
 mod clock;
 mod grub;
@@ -14,6 +15,7 @@ mod scratch;
 mod secure_boot;
 mod signatures;
 
+pub use asset_cache::{AssetBody, AssetCache, AssetStream, CacheError, CachedAsset};
 pub use blobs::{
     BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, FactoryBlobs, Lease, Record, RecordKey, RecordKind,
     StoreError, StoreUsage,
