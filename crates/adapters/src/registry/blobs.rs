@@ -44,6 +44,7 @@ impl Endpoint {
             url: self.url(repository, &format!("blobs/{digest}")),
             accept: "*/*",
             from: None,
+            body: None,
             expects: &[],
         };
         let head = self.document(&ask, 0).await?;
@@ -96,6 +97,7 @@ impl Download {
             accept: "*/*",
             // A range that starts at the very end cannot be satisfied.
             from: Some(self.at).filter(|&at| at > 0 && at < self.size),
+            body: None,
             expects: &[416],
         };
         let response = self.endpoint.open(&ask).await?;

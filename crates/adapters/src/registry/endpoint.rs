@@ -37,10 +37,10 @@ pub(super) struct Endpoint {
     pub limits: Limits,
     pub retry: RetryPolicy,
     location: Location,
-    base: Url,
-    client: Client,
+    pub(super) base: Url,
+    pub(super) client: Client,
     clock: Arc<dyn Clock>,
-    authorization: Authorization,
+    pub(super) authorization: Authorization,
     transfers: Semaphore,
 }
 
@@ -55,6 +55,8 @@ pub(super) struct Ask<'a> {
     pub accept: &'a str,
     /// Only the bytes from here on.
     pub from: Option<u64>,
+    /// What is sent, with its media type.
+    pub body: Option<(&'a str, Bytes)>,
     /// Answers other than success that the caller knows what to do with.
     pub expects: &'a [u16],
 }
@@ -269,6 +271,9 @@ impl Endpoint {
         if let Some(from) = ask.from {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
+        if let Some((media_type, bytes)) = &ask.body {
+            request = request.header(CONTENT_TYPE, *media_type).body(bytes.clone());
+        }
         match authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
             None => request,
@@ -290,7 +295,7 @@ impl Endpoint {
         Err(self.failure_of(response).await)
     }
 
-    async fn failure_of(&self, response: Response) -> Failure {
+    pub async fn failure_of(&self, response: Response) -> Failure {
         let status = response.status();
         let now = self.clock.since_epoch();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());

@@ -77,7 +77,7 @@ impl Endpoint {
         expects: &'a [u16],
     ) -> Ask<'a> {
         let url = self.url(repository, &format!("manifests/{reference}"));
-        Ask { what, repository, method, url, accept: &ACCEPT, from: None, expects }
+        Ask { what, repository, method, url, accept: &ACCEPT, from: None, body: None, expects }
     }
 }
 

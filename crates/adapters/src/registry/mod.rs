@@ -1,4 +1,4 @@
-//! Release images from a registry that speaks the OCI distribution protocol.
+//! Release images from, and copies of images to, a registry that speaks the OCI distribution protocol.
 //!
 //! Types, media types and error documents are those of `oci-distribution`. The requests are made here,
 //! because its client cannot make them as this server must:
@@ -20,6 +20,7 @@ mod endpoint;
 mod location;
 mod manifests;
 mod options;
+mod push;
 mod redirect;
 mod referrers;
 mod retry;
@@ -29,8 +30,9 @@ mod token;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use factory_domain::ports::{
-    BlobStream, Descriptor, RawManifest, Reference, ReleaseSource, Repository, SourceError,
+    BlobStream, Descriptor, ImageTarget, RawManifest, Reference, ReleaseSource, Repository, SourceError,
 };
 use factory_formats::Digest;
 
@@ -82,6 +84,11 @@ impl RegistrySource {
             options,
         )?));
         Ok(Self { name, endpoints })
+    }
+
+    /// The registry itself.
+    fn own(&self, what: &str) -> Result<&Arc<Endpoint>, SourceError> {
+        self.endpoints.last().ok_or_else(|| self.nothing_to_ask(what.to_owned()))
     }
 
     fn nothing_to_ask(&self, what: String) -> SourceError {
@@ -180,5 +187,45 @@ impl ReleaseSource for RegistrySource {
             }
         }
         last.unwrap_or_else(|| Err(self.nothing_to_ask(what)))
+    }
+}
+
+/// Only the registry itself is written to.
+#[async_trait]
+impl ImageTarget for RegistrySource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, SourceError> {
+        let what = format!("blob {digest} of {repository}");
+        let own = self.own(&what)?;
+        own.has_blob(repository, digest).await.map_err(|failure| given_up(failure, &what, own))
+    }
+
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        bytes: BlobStream,
+    ) -> Result<(), SourceError> {
+        let what = format!("blob {digest} of {repository}");
+        let own = self.own(&what)?;
+        let pushed = own.push_blob(repository, digest, size, bytes).await;
+        pushed.map_err(|failure| given_up(failure, &what, own))
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        media_type: &str,
+        bytes: Bytes,
+    ) -> Result<(), SourceError> {
+        let what = format!("{repository}, {reference}");
+        let own = self.own(&what)?;
+        let pushed = own.push_manifest(repository, reference, media_type, bytes).await;
+        pushed.map_err(|failure| given_up(failure, &what, own))
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn policy() -> Policy {
     })
 }
 
-fn check(previous: &[Url], next: &Url) -> Result<(), Refused> {
+pub(super) fn check(previous: &[Url], next: &Url) -> Result<(), Refused> {
     let Some(first) = previous.first() else { return Ok(()) };
     if previous.len() > MAX_HOPS {
         return Err(Refused::TooMany);

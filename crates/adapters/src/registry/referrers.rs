@@ -46,6 +46,7 @@ impl Endpoint {
                 url: url.clone(),
                 accept: OCI_IMAGE_INDEX_MEDIA_TYPE,
                 from: None,
+                body: None,
                 expects: if page == 0 { &NO_SUCH_API } else { &[] },
             };
             let document = self.document(&ask, MAX_MANIFEST_BYTES).await?;

@@ -44,6 +44,7 @@ impl Endpoint {
                 url: url.clone(),
                 accept: "application/json",
                 from: None,
+                body: None,
                 expects: &[],
             };
             let document = self.document(&ask, MAX_PAGE_BYTES).await?;

@@ -14,6 +14,7 @@ mod schematics;
 mod scratch;
 mod secure_boot;
 mod signatures;
+mod target;
 
 pub use asset_cache::{AssetBody, AssetCache, AssetStream, CacheError, CachedAsset};
 pub use blobs::{
@@ -34,3 +35,4 @@ pub use schematics::SchematicStore;
 pub use scratch::{Scratch, ScratchFile};
 pub use secure_boot::{RsaSigner, SecureBootKeys, SignatureHash, UnfitKeys};
 pub use signatures::{SignatureCheck, Verified, VerifyError};
+pub use target::ImageTarget;

@@ -7,6 +7,7 @@ mod docker_registry;
 mod hostile_directories;
 mod interference;
 mod mirrors;
+mod pushes;
 mod scripted;
 mod tls;
 
