@@ -3,6 +3,7 @@
 mod cli;
 mod http;
 mod logging;
+mod places;
 mod secure_boot;
 mod serve;
 mod settings;

@@ -23,6 +23,7 @@ use factory_formats::Digest;
 
 use url::Url;
 
+use crate::places::Places;
 use crate::secure_boot;
 use crate::settings::{Checked, Settings};
 
@@ -71,10 +72,12 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     };
     let sandbox = ProgramSandbox::new(&sandbox, isolation, SandboxLimits::default())
         .map_err(|error| format!("{}: {error}", sandbox.display()))?;
+    let places = Places::new(settings, &signer, Arc::clone(&store) as _)?;
     let ports = Ports {
         source,
         check,
-        schematics: Arc::clone(&store) as _,
+        schematics: places.schematics,
+        caches: places.caches,
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
@@ -96,6 +99,14 @@ fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
             layouts.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
         return Ok(Arc::new(layouts));
     }
+    let options = registry_options(settings);
+    let registry = RegistrySource::new(&core.registry, core.insecure, &options);
+    let registry = registry.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
+    Ok(Arc::new(registry))
+}
+
+/// How registries are talked to.
+pub(crate) fn registry_options(settings: &Settings) -> RegistryOptions {
     let hosts = settings.registries.iter().map(|entry| HostOptions {
         host: entry.host.clone(),
         plain_http: entry.plain_http.then_some(true),
@@ -106,16 +117,13 @@ fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
         mirrors: entry.mirrors.clone(),
     });
     let defaults = RegistryOptions::default();
-    let options = RegistryOptions {
+    RegistryOptions {
         hosts: hosts.collect(),
         refresh_credentials_every: settings.artifacts.refresh_interval.0,
         limits: Limits { parallel: settings.registry.jobs, ..defaults.limits },
         user_agent: format!("image-factory/{}", env!("CARGO_PKG_VERSION")),
         ..RegistryOptions::default()
-    };
-    let registry = RegistrySource::new(&core.registry, core.insecure, &options);
-    let registry = registry.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
-    Ok(Arc::new(registry))
+    }
 }
 
 fn password(value: &str, file: &str) -> Option<Password> {

@@ -1,5 +1,6 @@
 //! The world behind the ports: registries, signatures, stores, keys.
 
+pub mod bucket;
 pub mod clock;
 pub mod cosign;
 mod documents;
@@ -8,6 +9,7 @@ pub mod keys;
 pub mod oci_layout;
 pub mod registry;
 pub mod sandbox;
+pub mod schematics;
 pub mod scratch;
 pub mod store;
 pub mod testing;

@@ -85,6 +85,9 @@ pub trait AssetCache: Send + Sync {
     /// [`CacheError`] when they cannot be had.
     async fn open(&self, asset: &CachedAsset) -> Result<AssetStream, CacheError>;
 
+    /// Whether [`Self::link`] ever gives one.
+    fn gives_links(&self) -> bool;
+
     /// An address at which a client gets the asset for some time, with this `Content-Disposition`; `None` when
     /// this cache gives none.
     ///

@@ -8,6 +8,7 @@ mod blobs;
 mod clock;
 mod grub;
 mod keys;
+mod records;
 mod release;
 mod sandbox;
 mod schematics;
@@ -24,6 +25,7 @@ pub use blobs::{
 pub use clock::Clock;
 pub use grub::{CoreImage, GrubError, GrubImages};
 pub use keys::{KeyError, Signer};
+pub use records::SharedRecords;
 pub use release::{
     BlobStream, Descriptor, InvalidRepository, Platform, RawManifest, Reference, ReleaseSource, Repository,
     SourceError,
