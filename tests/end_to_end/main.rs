@@ -28,6 +28,7 @@ mod reproducibility;
 mod schematics;
 mod secure_boot;
 mod shutdown;
+mod storage;
 mod trust;
 
 /// A schematic without any content.
