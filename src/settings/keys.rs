@@ -154,9 +154,10 @@ fn rewrite(
                 items.into_iter().map(|item| rewrite(item, &schema, prefix, unknown, &paths)).collect(),
             )
         }
-        (Value::String(text), Value::Object(section)) if is_repository(section) => {
-            split_repository(&text).into_iter().map(|(key, part)| (key.to_owned(), part.into())).collect()
-        }
+        (Value::String(text), Value::Object(section)) if is_repository(section) => split_repository(&text)
+            .into_iter()
+            .map(|(key, part)| (key.to_owned(), Value::String(part)))
+            .collect(),
         // One text where a list is meant is a list of one.
         (Value::String(text), Value::Array(_)) => Value::Array(vec![Value::String(text)]),
         (given, _) => given,
