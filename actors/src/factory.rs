@@ -202,7 +202,7 @@ impl Factory {
         let planning = planner::Options {
             registry: registry.clone(),
             components,
-            external_url,
+            external_url: external_url.clone(),
             grub_tool,
             secure_boot: ports.secure_boot,
             host_arch,
@@ -217,7 +217,7 @@ impl Factory {
             planner: Arc::clone(&planner),
         };
         let (store, work) = (Arc::clone(&ports.store), workers.clone());
-        let state = InstallerPublisher::state(peers, store, work, ports.signer, external_host);
+        let state = InstallerPublisher::state(peers, store, work, ports.signer, external_host, external_url);
         let publisher =
             Keeper::start("publisher", on(), pending, move || InstallerPublisher::with(Arc::clone(&state)));
 

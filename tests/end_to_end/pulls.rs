@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::EXTENDED;
@@ -193,4 +195,45 @@ fn cosign_accepts_index_and_manifests_in_both_forms() {
             assert!(!is_accepted, "{image} {form}: another key is accepted: {said}");
         }
     }
+}
+
+#[test]
+fn cosign_accepts_what_is_attested_of_an_image() {
+    let (Some(cosign), Some(pulls)) = (cosign(), Pulls::start()) else { return };
+    let key = pulls.home.path().join("key.pem");
+    fs::write(&key, pulls.server.client.get("/oci/cosign/signing-key.pub").body).unwrap();
+    let path = format!("/v2/installer/{}/manifests/{NEWEST}", pulls.schematic);
+    let index = pulls.server.client.get(&path);
+    let digest = index.header("docker-content-digest").to_owned();
+    let child = index.json()["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let (spdx, slsa) = ("https://spdx.dev/Document/v2.3", "https://slsa.dev/provenance/v1");
+    let attested = |digest: &str, kind: &str| {
+        let image = format!("{}@{digest}", pulls.name("installer"));
+        let options = ["verify-attestation", "--key", text(&key), "--type", kind];
+        let more = ["--insecure-ignore-tlog", "--allow-http-registry", &image];
+        let output = Command::new(&cosign)
+            .args([&options[..], &more[..]].concat())
+            .env("HOME", pulls.home.path())
+            .output()
+            .unwrap();
+        let envelope: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let payload = STANDARD.decode(envelope["payload"].as_str()?).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&payload).ok()
+    };
+    let contents = attested(&child, spdx).expect("a bill of materials is attested of each manifest");
+    assert_eq!(contents["subject"][0]["digest"]["sha256"], child["sha256:".len()..]);
+    let told = pulls.server.client.get(&format!("/spdx/{}/{NEWEST}/amd64", pulls.schematic)).json();
+    assert_eq!(contents["predicate"], told, "it is the one that can be downloaded");
+
+    let origin = attested(&digest, slsa).expect("provenance is attested of the index");
+    let subjects = origin["subject"].as_array().unwrap();
+    assert_eq!(subjects.len(), 3, "the index and what it names: {subjects:?}");
+    let from = origin["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    let from: Vec<_> = from.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    for name in ["base-installer:linux/arm64", "imager:linux/amd64", "schematic"] {
+        assert!(from.contains(&name), "{name}: {from:?}");
+    }
+    assert_eq!(from.iter().filter(|name| name.starts_with("extension:siderolabs/drbd")).count(), 2);
+    assert!(attested(&digest, spdx).is_none() && attested(&child, slsa).is_none());
 }

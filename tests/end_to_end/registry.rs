@@ -33,7 +33,7 @@ fn everything(client: &Client, repository: &str, tag: &str) -> BTreeMap<String, 
         manifests.push(signature.header("docker-content-digest").to_owned());
         let referrers = client.get(&format!("/v2/{repository}/referrers/{subject}")).json();
         let listed = texts(&referrers["manifests"], "digest");
-        assert_eq!(listed.len(), 1, "{referrers}");
+        assert!(!listed.is_empty(), "{referrers}");
         manifests.extend(listed);
     }
     let mut paths = Vec::new();

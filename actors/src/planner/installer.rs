@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use factory_domain::asset::Target;
 use factory_domain::ports::Reference;
+use factory_domain::provenance::Material;
 use factory_domain::recipe::{InstallerFile, InstallerRecipe, Recipe, ReleaseFile};
 use factory_domain::schematic::SchematicId;
 use factory_domain::{TalosVersion, asset};
@@ -21,7 +22,7 @@ use super::gather::Gathered;
 use super::{EPOCH, Options, PlanError, State};
 use crate::parts::{BuildPart, HashSpec};
 use crate::schematics::Stored;
-use crate::sources::{FetchBase, SourceBase};
+use crate::sources::{FetchBase, ImageRef, SourceBase};
 
 const WHAT: &str = "the installer";
 
@@ -32,6 +33,8 @@ pub struct InstallerImage {
     pub image: Image,
     /// The bytes of its layers as transported, in the order of the image's layers.
     pub contents: Vec<Layout>,
+    /// What it is made from.
+    pub materials: Vec<Material>,
 }
 
 impl InstallerImage {
@@ -115,17 +118,23 @@ impl State {
             annotations: &annotations(&recipe.version, &stored.id, &config),
         };
         let image = Image::new(&options, below.chain(hashed).collect());
-        Ok(InstallerImage { image, contents: contents.collect() })
+        let materials = self.materials(recipe, base.image).await?;
+        Ok(InstallerImage { image, contents: contents.collect(), materials })
     }
 
     async fn installer_base(&self, recipe: &Recipe) -> Result<Arc<SourceBase>, PlanError> {
+        let image = self.base_image(recipe)?;
+        Ok(self.peers.sources.ask(FetchBase { image, arch: recipe.arch }).await?)
+    }
+
+    /// What an installer is built on.
+    pub(super) fn base_image(&self, recipe: &Recipe) -> Result<ImageRef, PlanError> {
         let components = &self.options.components;
         let repository = match recipe.version.quirks().has_unified_installer() {
             true => &components.installer_base,
             false => &components.installer,
         };
-        let image = self.image(repository, Reference::Tag(recipe.version.tag()))?;
-        Ok(self.peers.sources.ask(FetchBase { image, arch: recipe.arch }).await?)
+        self.image(repository, Reference::Tag(recipe.version.tag()))
     }
 
     /// Our own layers, bottom first. Runs on a worker thread.

@@ -10,6 +10,7 @@ mod gather;
 mod grub;
 mod initramfs;
 mod installer;
+mod materials;
 mod media;
 mod overlay;
 mod recent;

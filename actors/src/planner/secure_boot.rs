@@ -10,6 +10,7 @@ use factory_formats::efi_signatures::{Variable, WellKnown};
 use factory_formats::fat::FatFile;
 use factory_formats::pe::PePlan;
 use factory_formats::uki::Uki;
+use futures_util::future::try_join;
 
 use super::gather::Gathered;
 use super::media::payload_align;
@@ -65,10 +66,9 @@ impl State {
         let keys = self.keys()?;
         let name = format!("{} {}", recipe.version.tag(), recipe.arch);
         let enrollment = esp(recipe).and_then(|esp| esp.enrollment);
-        let (sd_boot, enrollment) = futures_util::try_join!(
-            self.signed_loader(recipe, &gathered, &name, keys),
-            self.enrollment(enrollment, keys),
-        )?;
+        let (sd_boot, enrollment) =
+            try_join(self.signed_loader(recipe, &gathered, &name, keys), self.enrollment(enrollment, keys))
+                .await?;
 
         // Describing a UKI reads its stub and little else; the part reads all of it, if it has to.
         let (state, work, schematic) = (Arc::clone(self), recipe.clone(), Arc::clone(stored));

@@ -20,6 +20,34 @@ pub(super) struct Edition {
     pub name: String,
     /// Digest of the public key that verifies the signatures.
     pub key: Digest,
+    /// What is attested of its manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attestation>,
+}
+
+/// A signed statement about a manifest. Its text is made again when it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attestation {
+    /// About what.
+    pub about: About,
+    /// Digest of the statement.
+    pub statement: Digest,
+    /// Signature over it.
+    pub signature: Signature,
+    /// Digest of the bundle that holds both.
+    pub bundle: Digest,
+    /// Length of that in bytes.
+    pub size: u64,
+}
+
+/// What an attestation says, and of which manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum About {
+    /// What is inside of the image for an architecture.
+    Contents(Arch),
+    /// How the image was made, of the index.
+    Origin,
 }
 
 /// The image for one platform.
@@ -68,10 +96,26 @@ impl From<Signature> for String {
 }
 
 impl Edition {
+    /// Whether both are the same image under the same name, signed with the same key.
+    pub fn is_same_image(&self, other: &Self) -> bool {
+        self.index.digest == other.index.digest && self.key == other.key && self.name == other.name
+    }
+
     /// The manifests that are signed, the index and those that it names, with their media types.
     pub fn signed(&self) -> impl Iterator<Item = (&'static str, &Signed)> {
         let platforms = self.platforms.iter().map(|platform| (media_type::MANIFEST, &platform.manifest));
         platforms.chain([(media_type::INDEX, &self.index)])
+    }
+
+    /// The manifest that an attestation is about, with its media type; none when there is no such platform.
+    pub fn subject(&self, about: About) -> Option<(&'static str, &Signed)> {
+        match about {
+            About::Origin => Some((media_type::INDEX, &self.index)),
+            About::Contents(arch) => {
+                let platform = self.platforms.iter().find(|platform| platform.arch == arch);
+                platform.map(|platform| (media_type::MANIFEST, &platform.manifest))
+            }
+        }
     }
 
     /// Whether a digest is that of the image's own manifests, configurations or layers.
@@ -104,6 +148,15 @@ mod tests {
             platforms: Arch::ALL.map(platform).to_vec(),
             name: "factory.example/installer/1234".to_owned(),
             key: Digest::of(b"key"),
+            attestations: [About::Contents(Arch::Amd64), About::Contents(Arch::Arm64), About::Origin]
+                .map(|about| Attestation {
+                    about,
+                    statement: Digest::of(b"statement"),
+                    signature: Signature(vec![7; 72]),
+                    bundle: Digest::of(b"bundle"),
+                    size: 1 << 20,
+                })
+                .to_vec(),
         }
     }
 
@@ -111,8 +164,25 @@ mod tests {
     fn what_is_written_is_read_again() {
         let text = serde_json::to_string(&edition()).unwrap();
         assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition());
-        assert!(text.len() < 2000, "{} bytes are kept for ever", text.len());
+        assert!(text.len() < 3000, "{} bytes are kept for ever", text.len());
         assert!(serde_json::from_str::<Edition>(&text.replace("aW5kZXg=", "?")).is_err());
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_attestations_is_read() {
+        let mut older = edition();
+        older.attestations.clear();
+        let text = serde_json::to_string(&older).unwrap();
+        assert!(!text.contains("attestations"));
+        assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), older);
+    }
+
+    #[test]
+    fn attestations_are_about_manifests() {
+        let edition = edition();
+        let digest = |about| edition.subject(about).map(|(_, signed)| signed.digest);
+        assert_eq!(digest(About::Origin), Some(Digest::of(b"index")));
+        assert_eq!(digest(About::Contents(Arch::Arm64)), Some(Digest::of(b"arm64")));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! digests stood for is remembered in the store, so whoever holds a digest gets its content for ever, made
 //! again where it was evicted.
 
+mod attestations;
 mod edition;
 mod error;
 mod published;
@@ -24,6 +25,7 @@ use factory_domain::version::latest;
 use factory_formats::oci_image::{Document, Referrer, referrers};
 use factory_formats::{Digest, Layout};
 
+use self::attestations::Told;
 pub use self::error::PublishError;
 use self::published::{Blob, Published};
 use self::recent::Recent;
@@ -149,6 +151,8 @@ pub struct State {
     key: Digest,
     /// Host in the names of images.
     host: String,
+    /// Address of the factory, which vouches for what it makes.
+    external_url: String,
     recent: Recent,
     flights: Flights<Want, Arc<Published>, PublishError>,
     /// Held while a shelf is read, changed and written.
@@ -161,18 +165,20 @@ pub struct InstallerPublisher {
 }
 
 impl InstallerPublisher {
-    /// State over peers, a store and a key, for [`Self::with`]. `host` is the one that clients pull from.
+    /// State over peers, a store and a key, for [`Self::with`]. `host` is the one that clients pull from,
+    /// `external_url` the address of the factory.
     pub fn state(
         peers: Peers,
         store: Arc<dyn BlobStore>,
         workers: Workers,
         signer: Arc<dyn Signer>,
         host: String,
+        external_url: String,
     ) -> Arc<State> {
         let flights = Flights::new(workers.clone());
         let key = signing::key_digest(signer.public_key_pem());
         let (recent, shelving) = (Recent::default(), tokio::sync::Mutex::default());
-        Arc::new(State { peers, store, workers, signer, key, host, recent, flights, shelving })
+        Arc::new(State { peers, store, workers, signer, key, host, external_url, recent, flights, shelving })
     }
 
     /// The actor over a state.
@@ -332,7 +338,7 @@ impl State {
 
     /// The bytes behind a digest of an image.
     async fn blob(
-        &self,
+        self: &Arc<Self>,
         repository: &InstallerRepository,
         name: &InstallerName,
         published: &Published,
@@ -344,6 +350,12 @@ impl State {
                 layout: Layout::from_bytes(document.bytes.clone()),
                 lease: self.store.lease(&[])?,
             }),
+            Blob::Contents(arch) => {
+                let told = Told { repository, name, version: &published.version };
+                let bundle = self.contents_bundle(&told, &published.edition, *arch).await?;
+                let bundle = bundle.filter(|bundle| bundle.digest == *digest).ok_or_else(missing)?;
+                Ok(PublishedBlob { layout: Layout::from_bytes(bundle.bytes), lease: self.store.lease(&[])? })
+            }
             Blob::Layer { arch, place } => {
                 let target =
                     Target { platform: name.platform.clone(), arch: *arch, secure_boot: name.secure_boot };

@@ -9,7 +9,8 @@ use factory_formats::Digest;
 use factory_formats::oci_image::{Document, Image, Referrer, empty_config, index};
 use futures_util::future::try_join_all;
 
-use super::edition::{Edition, PlatformEdition};
+use super::attestations::Told;
+use super::edition::{About, Edition, PlatformEdition};
 use super::signing::{evidence, sign};
 use super::{InstallerRepository, PublishError, State};
 use crate::planner::{PlanAsset, PlanError, Purpose, version_annotations};
@@ -25,6 +26,8 @@ pub(super) enum Blob {
         /// Its place among the layers.
         place: usize,
     },
+    /// The bundle that tells what is inside of the image for an architecture.
+    Contents(Arch),
 }
 
 /// An image that can be pulled.
@@ -33,6 +36,8 @@ pub(super) struct Published {
     pub version: TalosVersion,
     /// The index.
     pub index: Document,
+    /// What is remembered of it.
+    pub edition: Edition,
     manifests: HashMap<Digest, Document>,
     blobs: HashMap<Digest, Blob>,
     /// Images that carry signatures, by what is signed.
@@ -67,9 +72,10 @@ impl Published {
         self.manifests.contains_key(digest) || self.blobs.contains_key(digest)
     }
 
-    fn new(version: TalosVersion, index: Document, images: &[(Arch, Image)], edition: &Edition) -> Self {
+    fn new(version: TalosVersion, index: Document, images: &[(Arch, Image)], edition: Edition) -> Self {
         let mut published = Self {
             version,
+            edition,
             manifests: HashMap::from([(index.digest, index.clone())]),
             index,
             blobs: HashMap::new(),
@@ -83,6 +89,7 @@ impl Published {
                 published.blobs.insert(layer.digest, Blob::Layer { arch: *arch, place });
             }
         }
+        let edition = published.edition.clone();
         for (media_type, signed) in edition.signed() {
             let evidence = evidence(&edition.name, &edition.key, signed, media_type);
             published.add_blob(evidence.payload);
@@ -93,6 +100,14 @@ impl Published {
             published.manifests.insert(referrer.manifest.digest, referrer.manifest.clone());
             published.signatures.insert(signed.digest, image);
             published.referrers.entry(signed.digest).or_default().push(referrer);
+        }
+        for attestation in &edition.attestations {
+            let Some((subject, referrer)) = edition.attached(attestation) else { continue };
+            if let About::Contents(arch) = attestation.about {
+                published.blobs.insert(attestation.bundle, Blob::Contents(arch));
+            }
+            published.manifests.insert(referrer.manifest.digest, referrer.manifest.clone());
+            published.referrers.entry(subject).or_default().push(referrer);
         }
         published.add_blob(empty_config());
         published
@@ -123,13 +138,20 @@ impl State {
             let planned = self.peers.planner.ask(plan).await?;
             let installer = planned.asset.installer.as_ref();
             let no_image = || PlanError::unmakable("the installer", "its plan has no image");
-            Ok::<_, PublishError>((arch, installer.ok_or_else(no_image)?.image.clone()))
+            let installer = installer.ok_or_else(no_image)?;
+            Ok::<_, PublishError>(((arch, installer.image.clone()), installer.materials.clone()))
         }));
-        let images = images.await?;
+        let (images, materials): (Vec<_>, Vec<_>) = images.await?.into_iter().unzip();
         let entries: Vec<_> = images.iter().map(|(arch, image)| (arch.as_str(), &image.manifest)).collect();
         let index = index(&entries, &version_annotations(version, &repository.schematic));
         let edition = self.edition(repository, version, &index, &images).await?;
-        Ok(Published::new(version.clone(), index, &images, &edition))
+        let told = Told { repository, name, version };
+        let (edition, origin) = self.attested(&told, edition, &materials.concat()).await?;
+        let mut published = Published::new(version.clone(), index, &images, edition);
+        if let Some(origin) = origin {
+            published.add_blob(origin);
+        }
+        Ok(published)
     }
 
     /// What is remembered of this very image, or what is remembered from now on.
@@ -168,6 +190,7 @@ impl State {
                 platforms,
                 name: full_name,
                 key: state.key,
+                attestations: Vec::new(),
             })
         });
         let edition = edition.await??;

@@ -7,7 +7,7 @@ use factory_domain::ports::{Record, RecordKey, RecordKind};
 use factory_formats::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::edition::{Edition, Signed};
+use super::edition::{Attestation, Edition, Signed};
 use super::signing::evidence;
 use super::{InstallerRepository, PublishError, State};
 
@@ -42,7 +42,7 @@ impl State {
         Ok(shelf.unwrap_or_default())
     }
 
-    /// Puts an edition on its shelf.
+    /// Puts an edition on its shelf, in place of the same image with other attestations.
     pub(super) async fn keep(
         &self,
         repository: &InstallerRepository,
@@ -50,7 +50,10 @@ impl State {
     ) -> Result<(), PublishError> {
         let _guard = self.shelving.lock().await;
         let mut shelf = self.shelf(repository)?;
-        shelf.editions.push(edition);
+        match shelf.editions.iter_mut().find(|kept| kept.is_same_image(&edition)) {
+            Some(kept) => *kept = edition,
+            None => shelf.editions.push(edition),
+        }
         let surplus = shelf.editions.len().saturating_sub(MAX_EDITIONS);
         shelf.editions.drain(..surplus);
         let record = Record {
@@ -81,11 +84,16 @@ impl State {
     }
 }
 
-/// Whether a digest belongs to an edition: to the image itself, or to what shows that it is signed.
+/// Whether a digest belongs to an edition: to the image itself, or to what is signed about it.
 fn belongs(edition: &Edition, digest: &Digest) -> bool {
     let shows = |(media_type, signed): (&'static str, &Signed)| {
         let evidence = evidence(&edition.name, &edition.key, signed, media_type);
         evidence.documents().iter().any(|document| document.digest == *digest)
     };
-    edition.names(digest) || edition.signed().any(shows)
+    let attests = |attestation: &Attestation| {
+        let attached = edition.attached(attestation);
+        attestation.bundle == *digest
+            || attached.is_some_and(|(_, referrer)| referrer.manifest.digest == *digest)
+    };
+    edition.names(digest) || edition.signed().any(shows) || edition.attestations.iter().any(attests)
 }

@@ -12,7 +12,7 @@ use factory_formats::oci_image::{
 use super::edition::{Signature, Signed};
 
 /// Time of creation in signatures, in seconds since 1970. Nothing depends on a clock.
-const EPOCH: u64 = 1_559_424_892;
+pub(super) const EPOCH: u64 = 1_559_424_892;
 
 /// Everything that shows that a manifest is signed.
 pub(super) struct Evidence {
@@ -63,7 +63,7 @@ pub(super) fn evidence(
     let statement = sign_statement(repository, &signed.digest);
     let bundle = sigstore_bundle(&statement, &signed.statement.0, key);
     let subject = Subject { media_type, digest: signed.digest, size: signed.size };
-    let referrer = sigstore_referrer(subject, &bundle, SIGN_PREDICATE, EPOCH);
+    let referrer = sigstore_referrer(subject, (bundle.digest, bundle.size()), SIGN_PREDICATE, EPOCH);
     Evidence { payload, image, bundle, referrer }
 }
 

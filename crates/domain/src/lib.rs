@@ -12,6 +12,7 @@ pub mod overlay_program;
 pub mod platform;
 pub mod ports;
 pub mod profile;
+pub mod provenance;
 pub mod pxe;
 pub mod recipe;
 pub mod sbom;

@@ -17,8 +17,8 @@ pub use docker::docker_archive;
 pub use image::{Image, ImageOptions, Layer, LayerType, UnknownLayerType, index};
 pub use referrers::{Referrer, Subject, empty_config, referrers, sigstore_referrer};
 pub use signature::{
-    SIGN_PREDICATE, SignatureImage, message_bundle, pre_authentication_encoding, sign_statement,
-    signature_image, sigstore_bundle, simple_signing,
+    PROVENANCE_PREDICATE, SIGN_PREDICATE, SPDX_PREDICATE, SignatureImage, message_bundle,
+    pre_authentication_encoding, sign_statement, signature_image, sigstore_bundle, simple_signing, statement,
 };
 
 use std::collections::BTreeMap;

@@ -32,9 +32,9 @@ pub struct Subject {
     pub size: u64,
 }
 
-/// An artifact that holds a Sigstore bundle about `subject`. `predicate` says what the bundle claims; `created`
-/// is in seconds since 1970.
-pub fn sigstore_referrer(subject: Subject, bundle: &Document, predicate: &str, created: u64) -> Referrer {
+/// An artifact that holds the Sigstore bundle of this digest and length in bytes about `subject`. `predicate`
+/// says what the bundle claims; `created` is in seconds since 1970.
+pub fn sigstore_referrer(subject: Subject, bundle: (Digest, u64), predicate: &str, created: u64) -> Referrer {
     let annotations: Annotations = [
         ("org.opencontainers.image.created", rfc3339(created)),
         ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
@@ -47,7 +47,7 @@ pub fn sigstore_referrer(subject: Subject, bundle: &Document, predicate: &str, c
         schema_version: SCHEMA_VERSION,
         media_type: media_type::MANIFEST,
         config: Descriptor { artifact_type: Some(media_type::BUNDLE), ..empty_config().descriptor() },
-        layers: vec![bundle.descriptor()],
+        layers: vec![Descriptor::new(media_type::BUNDLE, bundle.0, bundle.1)],
         annotations: &annotations,
         subject: Some(Descriptor::new(subject.media_type, subject.digest, subject.size)),
         artifact_type: Some(media_type::BUNDLE),

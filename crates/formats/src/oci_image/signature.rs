@@ -20,6 +20,12 @@ const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// What makes a statement a signature of an image.
 pub const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 
+/// What makes a statement a bill of materials in SPDX 2.3.
+pub const SPDX_PREDICATE: &str = "https://spdx.dev/Document/v2.3";
+
+/// What makes a statement tell how an image was made (SLSA 1.0, "Provenance").
+pub const PROVENANCE_PREDICATE: &str = "https://slsa.dev/provenance/v1";
+
 #[derive(Serialize)]
 struct SimpleSigning<'a> {
     critical: Critical<'a>,
@@ -118,12 +124,12 @@ pub fn signature_image(payload: &Document, signature: &[u8], created: u64) -> Si
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Statement<'a> {
+struct Statement<'a, P> {
     #[serde(rename = "_type")]
     kind: &'static str,
-    subject: [Subject<'a>; 1],
+    subject: Vec<Subject<'a>>,
     predicate_type: &'static str,
-    predicate: Nothing,
+    predicate: &'a P,
 }
 
 #[derive(Serialize)]
@@ -137,15 +143,26 @@ struct Sha256 {
     sha256: String,
 }
 
-/// The in-toto statement that an image is signed.
-pub fn sign_statement(repository: &str, manifest: &Digest) -> Vec<u8> {
+/// The in-toto statement that a predicate holds for manifests of `repository`.
+pub fn statement(
+    repository: &str,
+    manifests: &[Digest],
+    predicate_type: &'static str,
+    predicate: &impl Serialize,
+) -> Vec<u8> {
+    let subject = |digest: &Digest| Subject { name: repository, digest: Sha256 { sha256: digest.hex() } };
     let statement = Statement {
         kind: "https://in-toto.io/Statement/v1",
-        subject: [Subject { name: repository, digest: Sha256 { sha256: manifest.hex() } }],
-        predicate_type: SIGN_PREDICATE,
-        predicate: Nothing {},
+        subject: manifests.iter().map(subject).collect(),
+        predicate_type,
+        predicate,
     };
     serde_json::to_vec(&statement).unwrap_or_default()
+}
+
+/// The in-toto statement that an image is signed.
+pub fn sign_statement(repository: &str, manifest: &Digest) -> Vec<u8> {
+    statement(repository, &[*manifest], SIGN_PREDICATE, &Nothing {})
 }
 
 /// The bytes that are signed for a statement: the pre-authentication encoding of DSSE, version 1.

@@ -198,7 +198,7 @@ fn referrers_name_their_subject_and_repeat_their_notes() {
     let bundle = sigstore_bundle(b"{}", b"sig", &Digest::of(b"key"));
     let Document { media_type, digest, .. } = image.manifest;
     let subject = Subject { media_type, digest, size: image.manifest.size() };
-    let referrer = sigstore_referrer(subject, &bundle, SIGN_PREDICATE, EPOCH);
+    let referrer = sigstore_referrer(subject, (bundle.digest, bundle.size()), SIGN_PREDICATE, EPOCH);
     let manifest = read(&referrer.manifest);
     assert_eq!(manifest["subject"]["digest"], image.manifest.digest.to_string());
     assert_eq!(manifest["config"]["digest"], empty_config().digest.to_string());
