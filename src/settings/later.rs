@@ -33,24 +33,7 @@ const LATER: &[Later] = &[
     },
     Later { path: "enterprise", note: "this feature is not available in this version", refused: None },
     Later { path: "audit", note: "the audit log is not available in this version", refused: None },
-    Later {
-        path: "cache.oci",
-        note: "assets are streamed from their recipe; no registry caches them",
-        refused: None,
-    },
-    Later {
-        path: "cache.s3",
-        note: "assets are streamed from their recipe; no bucket caches them",
-        refused: None,
-    },
-    Later { path: "cache.cdn", note: "there is no bucket to put a CDN in front of", refused: None },
     Later { path: "cache.gsa", note: "the factory signs with its own key", refused: None },
-    Later { path: "artifacts.schematic", note: "schematics live in the embedded store", refused: None },
-    Later {
-        path: "artifacts.installer",
-        note: "installer images are served by the factory itself",
-        refused: None,
-    },
     Later { path: "registry.debug", note: "log.level shows what registry clients do", refused: None },
 ];
 
@@ -99,7 +82,7 @@ mod tests {
     #[test]
     fn settings_without_effect_are_told_and_dangerous_ones_refused() {
         let mut given = json!({
-            "cache": {"oci": {"registry": "r"}, "signingKeyPath": "k"},
+            "cache": {"gsa": {"keyFile": "f"}, "signingKeyPath": "k"},
             "authentication": {"enabled": true},
             "secureboot": {"enabled": "true", "aws-kms": {"region": "r"}},
         });

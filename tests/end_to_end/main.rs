@@ -39,6 +39,7 @@ mod secure_boot;
 mod self_hosting;
 mod shutdown;
 mod space;
+mod storage;
 mod trust;
 
 /// A schematic without any content.

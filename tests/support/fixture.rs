@@ -39,6 +39,11 @@ pub fn cosign() -> Option<PathBuf> {
     wanted("IMAGE_FACTORY_COSIGN")
 }
 
+/// The S3 server.
+pub fn versitygw() -> Option<PathBuf> {
+    wanted("IMAGE_FACTORY_VERSITYGW")
+}
+
 /// The program that boots what was made.
 pub fn qemu_boot() -> Option<PathBuf> {
     wanted("IMAGE_FACTORY_QEMU_BOOT")

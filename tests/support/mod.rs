@@ -4,6 +4,7 @@
 //! Both test binaries include this folder and none uses all of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod bucket;
 pub mod client;
 pub mod fixture;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod registry;
 pub mod server;
 pub mod tools;
 
+pub use bucket::{Bucket, Cdn};
 pub use client::{Answer, Client};
 pub use fixture::Fixture;
 pub use registry::Registry;
