@@ -17,6 +17,8 @@ mod configuration;
 mod contents;
 mod errors;
 mod eviction;
+#[cfg(any(feature = "aws-kms", feature = "azure-key-vault"))]
+mod key_services;
 mod kills;
 mod limits;
 mod listeners;
