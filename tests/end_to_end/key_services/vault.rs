@@ -1,6 +1,7 @@
 //! A vault as the REST API of Azure Key Vault 7.6 is documented ("Get Certificate", "Get Key", "sign"), and the
 //! token service of a machine's identity (App Service, "REST endpoint reference").
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use factory_adapters::keys::{Passphrase, RsaFileKey};
 use factory_domain::ports::{RsaSigner as _, SignatureHash};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::secure_boot::Keys;
@@ -19,6 +23,8 @@ use crate::support::tools::says;
 pub struct Vault {
     server: Scripted,
     signatures: Arc<AtomicUsize>,
+    /// PEM of the certificate that it shows.
+    trusted: PathBuf,
 }
 
 struct Held {
@@ -31,8 +37,9 @@ struct Held {
 const VERSION: &str = "78deebed173b48e48f55abf87ed4cf71";
 
 impl Vault {
-    /// A vault with the keys of a set: the certificate `uki` and the keys `uki` and `pcr`.
-    pub fn start(keys: &Keys) -> Self {
+    /// A vault with the keys of a set: the certificate `uki` and the keys `uki` and `pcr`. Its own certificate
+    /// lies in `home`.
+    pub fn start(keys: &Keys, home: &Path) -> Self {
         let key = |file: &str| {
             RsaFileKey::load(keys.path(file).as_ref(), &Passphrase::None).expect("a key of the set").0
         };
@@ -50,13 +57,30 @@ impl Vault {
         };
         let signatures = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&signatures);
-        let server = Scripted::start(move |_, asked| held.answer(asked, &counter));
-        Self { server, signatures }
+        let certified =
+            rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+        let trusted = home.join("vault.pem");
+        std::fs::write(&trusted, certified.cert.pem()).expect("a file");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
+        let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key);
+        let tls = Arc::new(tls.expect("a certificate with its key"));
+        let server = Scripted::start_with(
+            move |_, asked| held.answer(asked, &counter),
+            move |stream| {
+                let session = ServerConnection::new(Arc::clone(&tls)).ok()?;
+                Some(Box::new(StreamOwned::new(session, stream)))
+            },
+        );
+        Self { server, signatures, trusted }
     }
 
     /// The settings that use it.
     pub fn config(&self) -> Config {
-        let url = format!("http://{}/", self.server.host);
+        let url = format!("https://{}/", self.server.host);
         let mut config = Config::default()
             .set("secureBoot.enabled", true)
             .set("secureBoot.azureKeyVault.url", url.as_str())
@@ -66,6 +90,7 @@ impl Vault {
             "env".to_owned(),
             format!("IDENTITY_ENDPOINT={url}identity"),
             "IDENTITY_HEADER=header".to_owned(),
+            format!("SSL_CERT_FILE={}", self.trusted.display()),
         ];
         config
     }
@@ -99,8 +124,8 @@ impl Held {
             ("GET", ["certificates", name @ ("uki" | "mismatch")]) => {
                 let key = if *name == "uki" { "uki" } else { "pcr" };
                 let shown = json!({
-                    "id": format!("http://{host}/certificates/{name}/{VERSION}"),
-                    "kid": format!("http://{host}/keys/{key}/{VERSION}"),
+                    "id": format!("https://{host}/certificates/{name}/{VERSION}"),
+                    "kid": format!("https://{host}/keys/{key}/{VERSION}"),
                     "cer": STANDARD.encode(&self.certificate),
                 });
                 json_answer(200, &shown)
@@ -108,14 +133,14 @@ impl Held {
             ("GET", ["keys", name @ ("uki" | "pcr")] | ["keys", name @ ("uki" | "pcr"), _]) => {
                 let modulus = &self.moduli[usize::from(*name == "pcr")];
                 let key = json!({
-                    "kid": format!("http://{host}/keys/{name}/{VERSION}"), "kty": "RSA",
+                    "kid": format!("https://{host}/keys/{name}/{VERSION}"), "kty": "RSA",
                     "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB", "key_ops": ["sign", "verify"],
                 });
                 json_answer(200, &json!({ "key": key }))
             }
             ("GET", ["keys", "curve"]) => {
                 let key = json!({
-                    "kid": format!("http://{host}/keys/curve/{VERSION}"), "kty": "EC", "crv": "P-256",
+                    "kid": format!("https://{host}/keys/curve/{VERSION}"), "kty": "EC", "crv": "P-256",
                 });
                 json_answer(200, &json!({ "key": key }))
             }
@@ -134,7 +159,7 @@ impl Held {
                 json_answer(
                     200,
                     &json!({
-                        "kid": format!("http://{host}/keys/{name}/{VERSION}"),
+                        "kid": format!("https://{host}/keys/{name}/{VERSION}"),
                         "value": URL_SAFE_NO_PAD.encode(signature),
                     }),
                 )

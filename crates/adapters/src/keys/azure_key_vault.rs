@@ -55,8 +55,7 @@ impl AzureKeyVault {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             _ => false,
         };
-        let plain = address.scheme() == "http";
-        if plain && !is_local {
+        if address.scheme() != "https" {
             return Err(invalid(&location, "its address must begin with https://"));
         }
         let service = Service::start(&location)?;
@@ -212,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_vault_is_reached_over_tls() {
-        for url in ["http://name.vault.azure.net/", "name.vault.azure.net", ""] {
+        for url in ["http://name.vault.azure.net/", "http://127.0.0.1:1/", "name.vault.azure.net", ""] {
             let opened = AzureKeyVault::open(url);
             assert!(matches!(opened, Err(KeyError::Invalid { .. })), "{url}");
         }
