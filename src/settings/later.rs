@@ -17,16 +17,6 @@ pub(super) struct Later {
 
 const LATER: &[Later] = &[
     Later {
-        path: "secureBoot.azureKeyVault",
-        note: "keys in Azure Key Vault are not available in this version",
-        refused: None,
-    },
-    Later {
-        path: "secureBoot.awsKMS",
-        note: "keys in AWS KMS are not available in this version",
-        refused: None,
-    },
-    Later {
         path: "authentication",
         note: "authentication is not available in this version",
         refused: Some("enabled"),
@@ -84,7 +74,8 @@ mod tests {
         let mut given = json!({
             "cache": {"gsa": {"keyFile": "f"}, "signingKeyPath": "k"},
             "authentication": {"enabled": true},
-            "secureboot": {"enabled": "true", "aws-kms": {"region": "r"}},
+            "secureboot": {"enabled": "true"},
+            "enterprise": {"spdx": {"enabled": true}},
         });
         let (mut warnings, mut faults) = (Vec::new(), Vec::new());
         take_out(&mut given, &mut warnings, &mut faults);
@@ -93,6 +84,6 @@ mod tests {
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert_eq!(faults.len(), 1);
         assert!(faults[0].starts_with("authentication.enabled"));
-        assert!(covers("SECUREBOOT_AWSKMS_KEYID") && !covers("SECUREBOOT_FILE_SIGNINGKEYPATH"));
+        assert!(covers("ENTERPRISE_SPDX_CACHE_REGISTRY") && !covers("SECUREBOOT_FILE_SIGNINGKEYPATH"));
     }
 }

@@ -17,7 +17,9 @@ pub use check::{Checked, check};
 pub use legacy::translate_arguments;
 pub use load::{Source, load};
 pub use print::{Format, print};
-pub use secure_boot::{KeySource, SecureBoot, SecureBootFile, SecureBootPkcs11};
+pub use secure_boot::{
+    KeySource, SecureBoot, SecureBootAwsKms, SecureBootAzureKeyVault, SecureBootFile, SecureBootPkcs11,
+};
 pub use storage::{Cdn, Installer, OciRepository, Place, S3};
 pub use values::{Duration, Size};
 

@@ -9,6 +9,8 @@ pub mod client;
 pub mod fixture;
 pub mod process;
 pub mod registry;
+#[path = "../../crates/adapters/tests/adapters/sources/scripted.rs"]
+pub mod scripted;
 pub mod server;
 pub mod tools;
 

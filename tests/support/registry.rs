@@ -162,19 +162,6 @@ impl Registry {
         (answer.status == 200).then_some(answer.body)
     }
 
-    /// Writes a blob as any client does.
-    pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> String {
-        let hex = hex::encode(Sha256::digest(bytes));
-        let place = self.client.post(&format!("/v2/{repository}/blobs/uploads/"), "");
-        assert_eq!(place.status, 202, "{}", place.text());
-        let location = place.header("location");
-        let joint = if location.contains('?') { '&' } else { '?' };
-        let address = format!("{location}{joint}digest=sha256:{hex}");
-        let written = self.client.put(&address, "application/octet-stream", bytes.to_vec());
-        assert_eq!(written.status, 201, "{}", written.text());
-        hex
-    }
-
     /// Changes a blob on the registry's disk by flipping one bit in its middle. The registry sends it as it is.
     pub fn damage(&self, hex: &str) {
         let path = self.storage.join(format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
