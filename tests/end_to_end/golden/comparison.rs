@@ -23,6 +23,8 @@ pub struct Exception {
     pub case: &'static str,
     /// Paths in them: patterns likewise.
     pub path: &'static str,
+    /// What is there: patterns likewise, such as `"ours", not "recorded"`.
+    pub what: &'static str,
     /// The reason, with the section of the specification.
     pub why: &'static str,
 }
@@ -120,9 +122,11 @@ impl Comparison {
 
 /// Fails with the differences that are on no list, and when an entry of the list is for nothing.
 pub fn judge(found: &[Difference], exceptions: &[Exception]) {
+    let fits = |patterns: &str, text: &str| patterns.split('|').any(|pattern| matches(pattern, text));
     let is_for = |exception: &Exception, found: &Difference| {
-        exception.case.split('|').any(|case| matches(case, &found.case))
-            && exception.path.split('|').any(|path| matches(path, &found.path))
+        fits(exception.case, &found.case)
+            && fits(exception.path, &found.path)
+            && fits(exception.what, &found.what)
     };
     let mut faults: Vec<String> = found
         .iter()
@@ -131,7 +135,7 @@ pub fn judge(found: &[Difference], exceptions: &[Exception]) {
         .collect();
     let idle = exceptions.iter().filter(|exception| !found.iter().any(|found| is_for(exception, found)));
     faults.extend(idle.map(|exception| {
-        let Exception { case, path, why } = exception;
+        let Exception { case, path, why, .. } = exception;
         format!("{case} {path}: there is no such difference any more ({why})")
     }));
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
