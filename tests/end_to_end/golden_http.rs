@@ -243,6 +243,9 @@ fn golden_routes_answer_as_recorded() {
     {
         server.client.post("/schematics", yaml);
     }
+    if lines.is_empty() {
+        return;
+    }
     let comparison = Comparison::default();
     let found = on_each(&lines, |line| differences(&server, line, &lines, &comparison));
     judge(&found, EXCEPTIONS);
