@@ -30,12 +30,13 @@ class Factory:
     """A factory on the loopback.
 
     `release` is a directory of OCI layouts, `key` the public half of what they are signed with,
-    `home` a directory for configuration, store and log.
+    `home` a directory for configuration, store and log. Metrics are off without a port for them.
     """
 
-    def __init__(self, release, key, home, port=None):
+    def __init__(self, release, key, home, port=None, metrics_port=None):
         self.release, self.key, self.home = Path(release), Path(key), Path(home)
         self.port = port or free_port()
+        self.metrics_port = metrics_port
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.home / "image-factory.log"
         self.process = None
@@ -69,13 +70,14 @@ class Factory:
         # the strings of JSON are strings of TOML
         quoted = {name: json.dumps(str(value)) for name, value in {
             "listen": f"127.0.0.1:{self.port}", "url": f"{self.url}/", "registry": f"oci-layout:{self.release}",
-            "key": self.key, "store": self.home / "store"}.items()}
+            "key": self.key, "store": self.home / "store",
+            "metrics": f"127.0.0.1:{self.metrics_port}" if self.metrics_port else ""}.items()}
         return ('[http]\nhttpListenAddr = {listen}\nexternalURL = {url}\n\n'
                 '[artifacts.core]\nregistry = {registry}\n\n'
                 '# the fixture is signed with a key, not by an identity\n'
                 '[containerSignature]\npublicKeyFile = {key}\nsubjectRegExp = ""\n\n'
                 '[store]\npath = {store}\n\n'
-                '[metrics]\naddr = ""\n').format(**quoted)
+                '[metrics]\naddr = {metrics}\n').format(**quoted)
 
     def wait_until_ready(self):
         started = time.monotonic()

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use factory_domain::Arch;
+use factory_domain::mirror::VersionSelection;
+use url::Url;
 
 use crate::settings::{Format, Source};
 
@@ -26,6 +29,56 @@ pub enum Command {
     /// Keys for Secure Boot.
     #[command(subcommand)]
     Secureboot(SecurebootCommand),
+    /// Copy releases to a directory or another registry, for places without internet.
+    Mirror(MirrorArguments),
+    /// Give up what nobody needs in the store of a factory that does not run.
+    Gc {
+        /// Tell what would be given up, and give up nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Schematics in files.
+    #[command(subcommand)]
+    Schematic(SchematicCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum SchematicCommand {
+    /// Create the schematics of a directory (*.yaml, *.yml) or a file, and print their ids.
+    Apply {
+        /// Directory or file.
+        path: PathBuf,
+        /// Address of a running factory. Without it they go into the store of the configuration, whose factory
+        /// must not run then.
+        #[arg(long, value_name = "URL")]
+        to: Option<Url>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct MirrorArguments {
+    /// Which versions: v1.12.4, v1.12.* for all releases of 1.12, v1.11.0..v1.12.4 for a range (v1.11.0.. up to
+    /// the newest), latest; several joined by commas.
+    #[arg(long)]
+    pub versions: VersionSelection,
+    /// Where to: oci-layout:DIRECTORY, or a registry as HOST or HOST/PREFIX.
+    #[arg(long, value_name = "TARGET")]
+    pub to: String,
+    /// For which machines: amd64, arm64; everything there is when left out.
+    #[arg(long, value_delimiter = ',', value_name = "ARCH")]
+    pub arch: Vec<Arch>,
+    /// Which extensions: all, or names such as siderolabs/gvisor or gvisor, joined by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "all")]
+    pub extensions: Vec<String>,
+    /// The target speaks plain HTTP.
+    #[arg(long)]
+    pub insecure: bool,
+    /// Tell what there is to copy, and copy nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Blobs that are copied at the same time.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub jobs: usize,
 }
 
 #[derive(Subcommand, Debug)]

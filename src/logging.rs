@@ -22,3 +22,12 @@ pub fn start(log: &Log) -> Result<(), String> {
     };
     started.map_err(|error| error.to_string())
 }
+
+/// The same for a command that tells what it does by itself: the usual level is that of warnings.
+///
+/// # Errors
+/// When the level is none.
+pub fn start_quiet(log: &Log) -> Result<(), String> {
+    let level = if log.level == Log::default().level { "warn".to_owned() } else { log.level.clone() };
+    start(&Log { level, ..log.clone() })
+}

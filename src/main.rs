@@ -1,20 +1,28 @@
 //! Image Factory: any Talos Linux boot asset from a schematic and a version, streamed on demand.
 
 mod cli;
+mod gc;
 mod http;
 mod logging;
+mod mirror;
+mod places;
+mod schematics;
 mod secure_boot;
 mod serve;
 mod settings;
 mod telemetry;
 mod tls;
+mod verification;
 mod wiring;
 
+use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use url::Url;
 
-use crate::cli::{Cli, Command, ConfigCommand, SecurebootCommand};
+use crate::cli::{Cli, Command, ConfigCommand, MirrorArguments, SchematicCommand, SecurebootCommand};
 use crate::settings::{Checked, Settings};
 
 fn main() -> ExitCode {
@@ -30,6 +38,9 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Print { format }) => load(&cli)
             .and_then(|(settings, _)| settings::print(&settings, *format))
             .map(|text| print!("{text}")),
+        Command::Mirror(arguments) => mirror(&cli, arguments),
+        Command::Gc { dry_run } => collect_garbage(&cli, *dry_run),
+        Command::Schematic(SchematicCommand::Apply { path, to }) => apply(&cli, path, to.as_ref()),
         Command::Secureboot(SecurebootCommand::GenerateKeys { directory, name }) => {
             secure_boot::generate(directory, name).map(|text| print!("{text}"))
         }
@@ -70,6 +81,37 @@ fn check(cli: &Cli) -> Result<(), String> {
     println!("state lives in     {}", checked.store_path.display());
     println!("the configuration is fine");
     Ok(())
+}
+
+/// The settings of a command that is done when it ends.
+fn quiet(cli: &Cli) -> Result<(Settings, Checked), String> {
+    let (settings, warnings) = load(cli)?;
+    let checked = checked(&settings)?;
+    logging::start_quiet(&settings.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok((settings, checked))
+}
+
+fn wait_for(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(work)
+}
+
+fn mirror(cli: &Cli, arguments: &MirrorArguments) -> Result<(), String> {
+    let (settings, checked) = quiet(cli)?;
+    wait_for(mirror::run(&settings, &checked, arguments))
+}
+
+fn collect_garbage(cli: &Cli, dry_run: bool) -> Result<(), String> {
+    let (settings, checked) = quiet(cli)?;
+    let mode = if dry_run { gc::Mode::DryRun } else { gc::Mode::Collect };
+    gc::run(&settings, &checked, mode).map(|text| print!("{text}"))
+}
+
+fn apply(cli: &Cli, path: &Path, to: Option<&Url>) -> Result<(), String> {
+    let (settings, checked) = quiet(cli)?;
+    wait_for(schematics::apply(&settings, &checked, path, to))
 }
 
 fn serve(cli: &Cli, notes: Vec<String>) -> Result<(), String> {

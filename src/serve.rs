@@ -6,7 +6,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use url::Url;
 
-use crate::http::{Health, Origins, Site, configure, wrap};
+use crate::http::{Health, Origins, Redirects, Site, configure, wrap};
+use crate::schematics::DirectoryWatch;
 use crate::settings::{Checked, Settings};
 use crate::telemetry::{self, Metrics};
 use crate::tls;
@@ -18,12 +19,23 @@ use crate::wiring::{Wired, wire};
 /// One line that says what could not be started.
 pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
     let metrics = telemetry::start()?;
-    let Wired { factory, signer, secure_boot } = wire(&settings, &checked)?;
+    let Wired { factory, signer, secure_boot } = wire(&settings, &checked).await?;
+    // Before anybody can ask: machines boot what lies there.
+    if !settings.schematics_directory.is_empty() {
+        let limit = settings.http.max_schematic_size.0;
+        let watch = DirectoryWatch::begin(factory.clone(), &settings.schematics_directory, limit).await?;
+        actix_web::rt::spawn(watch.go_on());
+    }
     let site = web::Data::new(Site {
         factory: factory.clone(),
         external_url: checked.external_url.clone(),
         external_pxe_url: checked.external_pxe_url.clone(),
         max_schematic_size: usize::try_from(settings.http.max_schematic_size.0).unwrap_or(usize::MAX),
+        redirects: Redirects::new(
+            &settings.cache.s3.redirect,
+            &checked.external_url,
+            (!settings.http.external_pxe_url.is_empty()).then_some(&checked.external_pxe_url),
+        ),
         signer,
         secure_boot_certificate: secure_boot.map(|keys| keys.certificate().pem()),
     });

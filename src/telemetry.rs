@@ -1,6 +1,7 @@
 //! Metrics: what is counted, and the listener that tells it.
 
 use actix_web::{HttpResponse, web};
+use factory_domain::ports::{Amount, Holdings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Upper ends of the buckets for latencies of requests, in seconds: the defaults of the reference's library.
@@ -47,18 +48,34 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 async fn show(metrics: web::Data<Metrics>) -> HttpResponse {
     let usage = metrics.factory.usage();
-    for (name, value) in [
-        ("image_factory_store_bytes", usage.bytes),
-        ("image_factory_store_blobs", usage.blobs),
-        ("image_factory_store_records", usage.records),
-        ("image_factory_store_budget_bytes", usage.budget),
-    ] {
+    for (name, value) in
+        [("image_factory_store_blobs", usage.blobs), ("image_factory_store_budget_bytes", usage.budget)]
+    {
         metrics::gauge!(name).set(value as f64);
+    }
+    let held = metrics.factory.holdings();
+    for (kind, amount) in kinds(&held) {
+        metrics::gauge!("image_factory_store_bytes", "kind" => kind).set(amount.bytes as f64);
+        metrics::gauge!("image_factory_store_records", "kind" => kind).set(amount.items as f64);
+    }
+    for (reason, bytes) in [("idle", held.given_up_idle), ("room", held.given_up_for_room)] {
+        metrics::counter!("image_factory_store_given_up_bytes_total", "reason" => reason).absolute(bytes);
     }
     metrics.handle.run_upkeep();
     let text = metrics.handle.render();
     let text = if metrics.namespace.is_empty() { text } else { prefixed(&text, &metrics.namespace) };
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// What the space goes to, by the names that people are shown.
+pub fn kinds(held: &Holdings) -> [(&'static str, Amount); 5] {
+    [
+        ("sources", held.sources),
+        ("parts", held.parts),
+        ("memory", held.memory),
+        ("schematics", held.schematics),
+        ("partial", held.partial),
+    ]
 }
 
 /// Puts a prefix in front of every name in the text format.

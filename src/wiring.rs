@@ -8,23 +8,23 @@ use factory_actors::workers::Workers;
 use factory_actors::{Factory, FactoryOptions, Ports};
 use factory_actors::{catalog, schematics, sources};
 use factory_adapters::clock::SystemClock;
-use factory_adapters::cosign::{AnyOf, CosignCheck, HashAlgorithm, PublicKey, Unchecked};
 use factory_adapters::grub::{GRUB_MKIMAGE, GrubMkimage};
 use factory_adapters::keys::LocalKey;
 use factory_adapters::oci_layout::OciLayouts;
 use factory_adapters::registry::{HostOptions, Limits, Password, RegistryOptions, RegistrySource};
 use factory_adapters::sandbox::{Isolation, Limits as SandboxLimits, ProgramSandbox};
 use factory_adapters::scratch::ScratchDirectory;
-use factory_adapters::store::{EmbeddedStore, StoreOptions};
+use factory_adapters::store::{EmbeddedStore, MaxIdle, StoreOptions};
 use factory_domain::TalosVersion;
 use factory_domain::catalog::SourceRegistry;
-use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, SignatureCheck, Signer};
-use factory_formats::Digest;
+use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, Signer};
 
 use url::Url;
 
+use crate::places::Places;
 use crate::secure_boot;
-use crate::settings::{Checked, Settings};
+use crate::settings::{Checked, Duration, Settings};
+use crate::verification::{Verification, verification};
 
 /// What is running behind the front door.
 pub struct Wired {
@@ -37,7 +37,7 @@ pub struct Wired {
 }
 
 /// Marks a source that is a directory.
-const OCI_LAYOUT: &str = "oci-layout:";
+pub const OCI_LAYOUT: &str = "oci-layout:";
 
 /// Bytes of schematics kept in memory.
 const SCHEMATIC_MEMORY: usize = 64 << 20;
@@ -45,21 +45,25 @@ const SCHEMATIC_MEMORY: usize = 64 << 20;
 /// Name of the generated signing key below the store's path.
 const SIGNING_KEY: &str = "signing.key";
 
+/// Directory of verified updates of the trusted root, below the store's path.
+pub const TRUST: &str = "trust";
+
 /// Opens the store, the source and the keys, and starts the actors on the current arbiter.
 ///
 /// # Errors
 /// One line that says which setting leads to what.
-pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
+pub async fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     let clock = Arc::new(SystemClock);
     let path = &checked.store_path;
     std::fs::create_dir_all(path).map_err(|error| format!("store.path {}: {error}", path.display()))?;
-    let options = StoreOptions { budget_bytes: settings.store.max_bytes.0, ..StoreOptions::default() };
-    let store = Arc::new(EmbeddedStore::open(path, options).map_err(|error| error.to_string())?);
+    let store = EmbeddedStore::open(path, store_options(settings)).map_err(|error| error.to_string())?;
+    let store = Arc::new(store);
     let scratch = path.join("scratch");
     std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
 
     let source = source(settings)?;
-    let check = check(settings, &source)?;
+    let trusted = &settings.container_signature;
+    let Verification { check, trust, root } = verification(trusted, &source, &path.join(TRUST)).await?;
     let signer = signing_key(settings, path.join(SIGNING_KEY))?;
     let secure_boot = secure_boot::load(&settings.secure_boot)?;
     let workers = Workers::start(settings.build.max_concurrency).map_err(|error| error.to_string())?;
@@ -71,10 +75,12 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
     };
     let sandbox = ProgramSandbox::new(&sandbox, isolation, SandboxLimits::default())
         .map_err(|error| format!("{}: {error}", sandbox.display()))?;
+    let places = Places::new(settings, &signer, Arc::clone(&store) as _)?;
     let ports = Ports {
         source,
         check,
-        schematics: Arc::clone(&store) as _,
+        schematics: places.schematics,
+        caches: places.caches,
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),
@@ -83,12 +89,30 @@ pub fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, String> {
         secure_boot: secure_boot.clone(),
         clock,
     };
+    if let Some(root) = root {
+        drop(workers.spawn(root.keep_fresh()));
+    }
     let arbiter = actix_rt::Arbiter::current();
-    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked)?);
+    let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked, trust)?);
     Ok(Wired { factory, signer, secure_boot })
 }
 
-fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
+/// How the embedded store behaves.
+pub fn store_options(settings: &Settings) -> StoreOptions {
+    let limit = |limit: Duration| (!limit.0.is_zero()).then_some(limit.0);
+    let max_idle = &settings.store.max_idle;
+    StoreOptions {
+        budget_bytes: settings.store.max_bytes.0,
+        max_idle: MaxIdle { sources: limit(max_idle.sources), parts: limit(max_idle.parts) },
+        ..StoreOptions::default()
+    }
+}
+
+/// The place that release images come from.
+///
+/// # Errors
+/// One line that says which setting leads to what.
+pub fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
     let core = &settings.artifacts.core;
     if let Some(directory) = core.registry.strip_prefix(OCI_LAYOUT) {
         let layouts = OciLayouts::open(directory.as_ref());
@@ -96,6 +120,13 @@ fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
             layouts.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
         return Ok(Arc::new(layouts));
     }
+    let registry = RegistrySource::new(&core.registry, core.insecure, &registry_options(settings));
+    let registry = registry.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
+    Ok(Arc::new(registry))
+}
+
+/// How registries are talked to.
+pub fn registry_options(settings: &Settings) -> RegistryOptions {
     let hosts = settings.registries.iter().map(|entry| HostOptions {
         host: entry.host.clone(),
         plain_http: entry.plain_http.then_some(true),
@@ -106,16 +137,13 @@ fn source(settings: &Settings) -> Result<Arc<dyn ReleaseSource>, String> {
         mirrors: entry.mirrors.clone(),
     });
     let defaults = RegistryOptions::default();
-    let options = RegistryOptions {
+    RegistryOptions {
         hosts: hosts.collect(),
         refresh_credentials_every: settings.artifacts.refresh_interval.0,
         limits: Limits { parallel: settings.registry.jobs, ..defaults.limits },
         user_agent: format!("image-factory/{}", env!("CARGO_PKG_VERSION")),
         ..RegistryOptions::default()
-    };
-    let registry = RegistrySource::new(&core.registry, core.insecure, &options);
-    let registry = registry.map_err(|error| format!("artifacts.core.registry {}: {error}", core.registry))?;
-    Ok(Arc::new(registry))
+    }
 }
 
 fn password(value: &str, file: &str) -> Option<Password> {
@@ -128,49 +156,6 @@ fn password(value: &str, file: &str) -> Option<Password> {
         None => value.to_owned(),
     };
     (!value.is_empty()).then_some(Password::Value(value))
-}
-
-fn check(settings: &Settings, source: &Arc<dyn ReleaseSource>) -> Result<Arc<dyn SignatureCheck>, String> {
-    let wanted = &settings.container_signature;
-    if wanted.disabled {
-        tracing::warn!("containerSignature.disabled is set: every source image is accepted");
-        return Ok(Arc::new(Unchecked));
-    }
-    let mut checks: Vec<Arc<dyn SignatureCheck>> = Vec::new();
-    if !wanted.public_key_file.is_empty() {
-        let at = |error: &dyn std::fmt::Display| {
-            format!("containerSignature.publicKeyFile {}: {error}", wanted.public_key_file)
-        };
-        let pem = std::fs::read_to_string(&wanted.public_key_file).map_err(|error| at(&error))?;
-        let algorithm: HashAlgorithm = wanted
-            .public_key_hash_algo
-            .parse()
-            .map_err(|error| format!("containerSignature.publicKeyHashAlgo: {error}"))?;
-        let key = PublicKey::from_pem(&pem, algorithm).map_err(|error| at(&error))?;
-        checks.push(Arc::new(CosignCheck::new(Arc::clone(source), key)));
-    }
-    if !wanted.subject_reg_exp.is_empty() {
-        tracing::warn!(
-            "keyless signatures (containerSignature.subjectRegExp) cannot be verified in this version: \
-             only images signed with containerSignature.publicKeyFile are accepted"
-        );
-    }
-    Ok(Arc::new(AnyOf::new(checks)))
-}
-
-/// Whom the operator trusts, as a text that changes with it.
-fn trust(settings: &Settings) -> Result<String, String> {
-    let wanted = &settings.container_signature;
-    if wanted.disabled {
-        return Ok("unverified".to_owned());
-    }
-    let path = &wanted.public_key_file;
-    if path.is_empty() {
-        return Ok("nobody".to_owned());
-    }
-    let pem = std::fs::read_to_string(path)
-        .map_err(|error| format!("containerSignature.publicKeyFile {path}: {error}"))?;
-    Ok(format!("key {} {}", Digest::of(pem.trim().as_bytes()), wanted.public_key_hash_algo))
 }
 
 fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer>, String> {
@@ -186,16 +171,9 @@ fn signing_key(settings: &Settings, generated: PathBuf) -> Result<Arc<dyn Signer
     Ok(Arc::new(key))
 }
 
-fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOptions, String> {
-    let version =
-        |key: &str, text: &str| TalosVersion::parse(text).map_err(|error| format!("{key}: {error}"));
-    let repository = |key: &str, text: &str| {
-        text.parse::<Repository>().map_err(|error| format!("artifacts.core.components.{key}: {error}"))
-    };
-    let (core, components) = (&settings.artifacts.core, &settings.artifacts.core.components);
-    let broken = settings.build.broken_talos_versions.iter();
-    let broken =
-        broken.map(|text| version("build.brokenTalosVersions", text)).collect::<Result<Vec<_>, _>>()?;
+fn factory_options(settings: &Settings, checked: &Checked, trust: String) -> Result<FactoryOptions, String> {
+    let core = &settings.artifacts.core;
+    let (min_version, broken) = versions(settings)?;
     let recheck = settings.artifacts.talos_version_recheck_interval.0;
     // A directory has no host that clients could be shown; references then carry the reference's own.
     let host = match core.registry.strip_prefix(OCI_LAYOUT) {
@@ -209,23 +187,48 @@ fn factory_options(settings: &Settings, checked: &Checked) -> Result<FactoryOpti
             bytes: SCHEMATIC_MEMORY,
             negative_ttl: settings.cache.schematic.negative_ttl.0,
         },
-        sources: sources::Options { recheck, trust: trust(settings)?, ..sources::Options::default() },
+        sources: sources::Options { recheck, trust, ..sources::Options::default() },
         catalog: catalog::Options {
-            min_version: version("build.minTalosVersion", &settings.build.min_talos_version)?,
+            min_version,
             broken,
             recheck,
             registry: SourceRegistry { host, namespace: core.namespace.clone() },
-            components: Components {
-                imager: repository("imager", &components.imager)?,
-                extensions: repository("extensionManifest", &components.extension_manifest)?,
-                overlays: repository("overlayManifest", &components.overlay_manifest)?,
-                talosctl: repository("talosctl", &components.talosctl)?,
-                installer_base: repository("installerBase", &components.installer_base)?,
-                installer: repository("installer", &components.installer)?,
-            },
+            components: components(settings)?,
         },
         external_url: settings.http.external_url.clone(),
         external_host: host_of(&checked.external_url),
+    })
+}
+
+/// The oldest version on offer, and those that were withdrawn.
+///
+/// # Errors
+/// One line that says which setting leads to what.
+pub fn versions(settings: &Settings) -> Result<(TalosVersion, Vec<TalosVersion>), String> {
+    let version =
+        |key: &str, text: &str| TalosVersion::parse(text).map_err(|error| format!("{key}: {error}"));
+    let broken = settings.build.broken_talos_versions.iter();
+    let broken = broken.map(|text| version("build.brokenTalosVersions", text));
+    let min_version = version("build.minTalosVersion", &settings.build.min_talos_version)?;
+    Ok((min_version, broken.collect::<Result<_, _>>()?))
+}
+
+/// The repositories of the release's own images.
+///
+/// # Errors
+/// One line that says which setting leads to what.
+pub fn components(settings: &Settings) -> Result<Components, String> {
+    let repository = |key: &str, text: &str| {
+        text.parse::<Repository>().map_err(|error| format!("artifacts.core.components.{key}: {error}"))
+    };
+    let components = &settings.artifacts.core.components;
+    Ok(Components {
+        imager: repository("imager", &components.imager)?,
+        extensions: repository("extensionManifest", &components.extension_manifest)?,
+        overlays: repository("overlayManifest", &components.overlay_manifest)?,
+        talosctl: repository("talosctl", &components.talosctl)?,
+        installer_base: repository("installerBase", &components.installer_base)?,
+        installer: repository("installer", &components.installer)?,
     })
 }
 

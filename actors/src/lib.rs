@@ -6,9 +6,11 @@
 pub mod ask;
 mod blob_reader;
 pub mod catalog;
+pub mod depot;
 mod factory;
 pub mod flights;
 pub mod keeper;
+pub mod mirror;
 pub mod parts;
 pub mod planner;
 pub mod publisher;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::Settings;
+use super::{Settings, storage};
 
 /// What the settings come down to.
 #[derive(Clone, Debug)]
@@ -60,11 +60,16 @@ pub fn check(
     if !["text", "json"].contains(&settings.log.format.as_str()) {
         faults.push(format!("log.format is {:?}: use \"text\" or \"json\"", settings.log.format));
     }
+    let mirror = &settings.container_signature.tuf_mirror;
+    if !mirror.is_empty() {
+        address("containerSignature.tufMirror", mirror, &mut faults);
+    }
     settings.secure_boot.check(&mut faults);
     if !["preferred", "required", "off"].contains(&settings.build.overlay_sandbox.as_str()) {
         let given = &settings.build.overlay_sandbox;
         faults.push(format!("build.overlaySandbox is {given:?}: use \"preferred\", \"required\" or \"off\""));
     }
+    storage::check(&settings.artifacts, &settings.cache, &mut faults);
     for entry in &settings.registries {
         if entry.host.is_empty() {
             faults.push("registries: an entry has no host".to_owned());

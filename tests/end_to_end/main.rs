@@ -23,17 +23,25 @@ mod golden_assets;
 mod golden_changes;
 mod golden_http;
 mod golden_installers;
+#[cfg(any(feature = "aws-kms", feature = "azure-key-vault"))]
+mod key_services;
+mod keyless;
 mod kills;
 mod limits;
 mod listeners;
 mod media;
+mod mirror;
 mod overlays;
 mod pulls;
 mod registry;
 mod reproducibility;
+mod schematic_files;
 mod schematics;
 mod secure_boot;
+mod self_hosting;
 mod shutdown;
+mod space;
+mod storage;
 mod trust;
 
 /// A schematic without any content.

@@ -19,6 +19,7 @@ pub struct Registry {
     pub client: Client,
     process: Process,
     storage: PathBuf,
+    is_read_only: bool,
     home: TempDir,
 }
 
@@ -47,11 +48,19 @@ impl Registry {
         Self::serve(storage, false, home)
     }
 
+    /// A registry with nothing in it.
+    pub fn empty() -> Self {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let storage = home.path().join("storage");
+        fs::create_dir(&storage).expect("a directory");
+        Self::serve(storage, false, home)
+    }
+
     fn serve(storage: PathBuf, is_read_only: bool, home: TempDir) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let process = start(&address, &storage, is_read_only, home.path());
         let client = Client::new(&format!("http://{address}"));
-        Self { address, client, process, storage, home }
+        Self { address, client, process, storage, is_read_only, home }
     }
 
     /// Ends it. It may be started again.
@@ -61,7 +70,7 @@ impl Registry {
 
     /// Starts it again at the same address.
     pub fn start_again(&mut self) {
-        self.process = start(&self.address, &self.storage, true, self.home.path());
+        self.process = start(&self.address, &self.storage, self.is_read_only, self.home.path());
     }
 
     /// The requests that it has answered since it was started.
@@ -101,6 +110,31 @@ impl Registry {
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
 
+    /// Puts a blob there, and gives its digest.
+    pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> String {
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
+        let started = self.client.post(&format!("/v2/{repository}/blobs/uploads/"), "");
+        assert_eq!(started.status, 202, "{}", started.text());
+        let location = started.header("location");
+        let path = location.strip_prefix(&format!("http://{}", self.address)).unwrap_or(location);
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{joint}digest={digest}");
+        let done = self.client.put(&path, "application/octet-stream", bytes.to_vec());
+        assert_eq!(done.status, 201, "{}", done.text());
+        digest
+    }
+
+    /// Puts a manifest under a tag, or under its digest when there is none, and gives its digest.
+    pub fn push_manifest(&self, repository: &str, tag: Option<&str>, manifest: &serde_json::Value) -> String {
+        let bytes = manifest.to_string().into_bytes();
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+        let path = format!("/v2/{repository}/manifests/{}", tag.unwrap_or(&digest));
+        let media_type = manifest["mediaType"].as_str().expect("a media type");
+        let answer = self.client.put(&path, media_type, bytes);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        digest
+    }
+
     /// Lets a tag name nothing any more.
     pub fn untag(&self, repository: &str, tag: &str) {
         let tags =
@@ -120,6 +154,12 @@ impl Registry {
         }
         let children = document["manifests"].as_array().expect("an index").iter();
         children.flat_map(|child| self.layers(repository, &format!("sha256:{}", hex(child)))).collect()
+    }
+
+    /// A blob; `None` when there is none.
+    pub fn blob(&self, repository: &str, hex: &str) -> Option<Vec<u8>> {
+        let answer = self.client.get(&format!("/v2/{repository}/blobs/sha256:{hex}"));
+        (answer.status == 200).then_some(answer.body)
     }
 
     /// Changes a blob on the registry's disk by flipping one bit in its middle. The registry sends it as it is.

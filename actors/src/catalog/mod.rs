@@ -14,6 +14,7 @@ use factory_domain::TalosVersion;
 use factory_domain::catalog::{
     ExtensionCatalog, InvalidCatalog, InvalidTalosctl, OverlayCatalog, SourceRegistry, Talosctl,
 };
+use factory_domain::mirror::Component;
 use factory_domain::ports::{BlobStore, Clock, ReleaseSource, Repository, SourceError, StoreError};
 use factory_domain::version::{Availability, availability};
 
@@ -108,6 +109,17 @@ pub enum CatalogError {
     Crashed(#[from] Crashed),
 }
 
+impl CatalogError {
+    /// Whether the source of releases does not answer.
+    pub fn is_source_down(&self) -> bool {
+        match self {
+            Self::NoList(_) => true,
+            Self::Fetch(error) => error.is_source_down(),
+            _ => false,
+        }
+    }
+}
+
 impl From<AskError<FetchError>> for CatalogError {
     fn from(error: AskError<FetchError>) -> Self {
         match error {
@@ -175,6 +187,18 @@ pub struct Components {
 }
 
 impl Components {
+    /// The repository of an image.
+    pub fn repository(&self, component: Component) -> &Repository {
+        match component {
+            Component::Imager => &self.imager,
+            Component::Extensions => &self.extensions,
+            Component::Overlays => &self.overlays,
+            Component::Talosctl => &self.talosctl,
+            Component::InstallerBase => &self.installer_base,
+            Component::Installer => &self.installer,
+        }
+    }
+
     /// The repository of an image that clients ask for by its usual name (10-http-api.md, 8.5).
     pub fn find(&self, name: &str) -> Option<&Repository> {
         match name {

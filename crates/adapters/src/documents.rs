@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub(crate) use factory_domain::mirror::referrers_tag;
 use factory_domain::ports::Descriptor;
 use factory_formats::Digest;
 use oci_distribution::manifest::{
@@ -30,12 +31,6 @@ pub(crate) fn is_tag(text: &str) -> bool {
     text.len() <= MAX_TAG
         && text.bytes().next().is_some_and(word)
         && text.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'))
-}
-
-/// The tag that lists the referrers of `subject` where there is no API for it (OCI distribution
-/// specification, "Referrers Tag Schema").
-pub(crate) fn referrers_tag(subject: &Digest) -> String {
-    format!("sha256-{}", subject.hex())
 }
 
 /// The type of a manifest: what its source said when that is a manifest's, else what the document says.

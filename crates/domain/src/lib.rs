@@ -8,6 +8,7 @@ pub mod cmdline;
 pub mod extension;
 pub mod goyaml;
 pub mod meta;
+pub mod mirror;
 pub mod overlay_program;
 pub mod platform;
 pub mod ports;

@@ -19,12 +19,19 @@ impl AnyOf {
 #[async_trait]
 impl SignatureCheck for AnyOf {
     async fn verify(&self, repository: &Repository, digest: &Digest) -> Result<Verified, VerifyError> {
-        let mut reasons = Vec::new();
+        let mut reasons: Vec<String> = Vec::new();
         let mut unknown = None;
         for check in &self.0 {
             match check.verify(repository, digest).await {
                 Ok(verified) => return Ok(verified),
-                Err(VerifyError::Refused { reasons: more, .. }) => reasons.extend(more),
+                Err(VerifyError::Refused { reasons: more, .. }) => {
+                    for reason in more {
+                        // "There are none" is true for all who look.
+                        if !reasons.contains(&reason) {
+                            reasons.push(reason);
+                        }
+                    }
+                }
                 Err(error @ VerifyError::Unavailable { .. }) => unknown = Some(error),
                 Err(VerifyError::NotConfigured) => {}
                 Err(other) => return Err(other),

@@ -45,6 +45,30 @@ pub enum Refusal {
     /// Made with a certificate, and a key is wanted.
     #[error("it was made with a certificate, not with the public key")]
     CertificateUsed,
+    /// Made with a key, and a certificate is wanted.
+    #[error("it was made with a key, not with a certificate")]
+    KeyUsed,
+    /// No transparency log has seen it. None is asked: what counts is what comes with the signature.
+    #[error("it comes without an entry of a transparency log")]
+    NotLogged,
+    /// The certificate is somebody else's.
+    #[error("certificate identity {found:?} does not match containerSignature.subjectRegExp {wanted:?}")]
+    WrongIdentity {
+        /// Name in the certificate; empty when there is none.
+        found: String,
+        /// The expression of names.
+        wanted: String,
+    },
+    /// Somebody else vouches for the name.
+    #[error("issuer {found:?} of certificate identity {identity:?} is not {wanted:?}")]
+    WrongIssuer {
+        /// Name in the certificate.
+        identity: String,
+        /// Who vouches for it; empty when nobody does.
+        found: String,
+        /// Who may.
+        wanted: String,
+    },
     /// It is not what it should be.
     #[error("it cannot be read: {0}")]
     Malformed(String),

@@ -35,6 +35,7 @@ pub enum InvalidBundle {
 /// A bundle with a DSSE envelope.
 #[derive(Debug)]
 pub struct Bundle {
+    json: Vec<u8>,
     material: Value,
     payload_type: String,
     payload: Vec<u8>,
@@ -82,6 +83,7 @@ impl Bundle {
             return Err(InvalidBundle::Signatures(envelope.signatures.len()));
         };
         Ok(Self {
+            json: json.to_vec(),
             material: shape.verification_material,
             payload: decode(&envelope.payload).ok_or(InvalidBundle::Encoding("payload"))?,
             signature: decode(&signature.sig).ok_or(InvalidBundle::Encoding("signature"))?,
@@ -89,10 +91,10 @@ impl Bundle {
         })
     }
 
-    /// What is there to verify with besides a key: certificates, log entries, timestamps, as in the JSON
-    /// form of the bundle.
-    pub fn material(&self) -> &Value {
-        &self.material
+    /// The whole document, with all that there is to verify with besides a key: certificates, log entries,
+    /// timestamps.
+    pub fn json(&self) -> &[u8] {
+        &self.json
     }
 
     /// Whether it was made with a certificate.

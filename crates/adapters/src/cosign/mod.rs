@@ -9,13 +9,15 @@
 //! copied from another image is no signature.
 //!
 //! [`CosignCheck`] finds signatures and checks their claims; an [`Authority`] says who may have made them.
-//! [`PublicKey`] is one, checking certificates (keyless signatures) would be another. [`AnyOf`] puts
+//! [`PublicKey`] is one, [`Keyless`] (certificates and transparency logs) is another. [`AnyOf`] puts
 //! several checks behind each other.
 
 mod any_of;
 mod authority;
 mod bundle;
 mod evidence;
+mod identity;
+mod keyless;
 mod legacy;
 mod public_key;
 mod statement;
@@ -29,6 +31,8 @@ use factory_formats::Digest;
 pub use any_of::{AnyOf, Unchecked};
 pub use authority::{Authority, LayerSignature, Refusal};
 pub use bundle::{Bundle, InvalidBundle};
+pub use identity::{InvalidPolicy, SignerPolicy};
+pub use keyless::Keyless;
 pub use public_key::{HashAlgorithm, InvalidPublicKey, PublicKey, UnknownHashAlgorithm};
 
 /// Accepts images that an authority has signed with cosign.

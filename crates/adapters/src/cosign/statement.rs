@@ -69,6 +69,14 @@ pub(super) fn check_statement(bundle: &Bundle, wanted: &Digest) -> Result<(), Re
     same_kind(SIGN_PREDICATE, &statement.predicate_type)
 }
 
+/// The first SHA-256 that a statement is about, in hexadecimal digits.
+pub(super) fn first_subject(bundle: &Bundle) -> Result<String, Refusal> {
+    same_kind(IN_TOTO, bundle.payload_type())?;
+    let statement: Statement = read(bundle.payload())?;
+    let first = statement.subject.into_iter().find_map(|mut subject| subject.digest.remove("sha256"));
+    first.ok_or_else(|| Refusal::Malformed("its statement is about nothing with a SHA-256".to_owned()))
+}
+
 /// Whether a simple-signing document says that the image is signed.
 pub(super) fn check_simple_signing(payload: &[u8], wanted: &Digest) -> Result<(), Refusal> {
     let document: SimpleSigning = read(payload)?;

@@ -5,6 +5,7 @@
 //! referrers are found like in a registry: by tag, or as entries whose manifest names a `subject`.
 
 mod directory;
+mod target;
 
 use std::collections::HashMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -24,6 +25,8 @@ use crate::documents::{
     MANIFEST_TYPES, MAX_MANIFEST_BYTES, Referrer, index_entries, is_tag, manifest_type, referrers_tag,
 };
 use directory::LayoutRoot;
+
+pub use target::LayoutTarget;
 
 /// Annotation of an entry of `index.json` that holds its tag (OCI image specification, "Annotations").
 const REF_NAME: &str = "org.opencontainers.image.ref.name";

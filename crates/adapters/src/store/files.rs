@@ -14,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use factory_domain::ports::StoreError;
+use factory_domain::ports::{Amount, StoreError};
 use factory_formats::Digest;
 
 /// Access rights of a finished blob: nobody writes to it again.
@@ -43,7 +43,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Takes the directory into use, makes what is missing and empties `tmp`.
+    /// Takes the directory into use and makes what is missing.
     pub fn open(root: &Path) -> Result<Self, DirectoryError> {
         let at = |path: &Path| {
             let path = path.to_owned();
@@ -74,12 +74,25 @@ impl Directory {
         for path in [directory.blobs(), directory.root.clone()] {
             sync_directory(&path).map_err(at(&path))?;
         }
-        let temporaries = directory.temporaries();
-        for entry in fs::read_dir(&temporaries).map_err(at(&temporaries))? {
-            let path = entry.map_err(at(&temporaries))?.path();
-            fs::remove_file(&path).map_err(at(&path))?;
-        }
         Ok(directory)
+    }
+
+    /// Files that were being written when an earlier process ended. Nothing writes yet.
+    pub fn temporary_files(&self) -> io::Result<Amount> {
+        let mut found = Amount::default();
+        for entry in fs::read_dir(self.temporaries())? {
+            found.items += 1;
+            found.bytes += entry?.metadata()?.len();
+        }
+        Ok(found)
+    }
+
+    /// Removes them.
+    pub fn remove_temporary_files(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.temporaries())? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
     }
 
     pub fn index_path(&self) -> PathBuf {

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use factory_domain::ports::{BlobInfo, Record, RecordKey, StoreError};
+use factory_domain::ports::{Amount, BlobInfo, Record, RecordKey, StoreError};
 use factory_formats::Digest;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use super::files::storage_failed;
 use super::rows::{
@@ -23,6 +23,10 @@ const SCHEMATICS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("sche
 
 /// Name of the number in [`META`] that says which tables there are.
 const FORMAT: &str = "format";
+
+/// Name of the number in [`META`] that says how many bytes all schematics have. Reading them all to find out
+/// would take long.
+const SCHEMATIC_BYTES: &str = "schematic-bytes";
 
 /// The tables as of this version.
 const KNOWN_FORMAT: u64 = 1;
@@ -105,7 +109,15 @@ impl Index {
             transaction.open_table(CHECKS)?;
             transaction.open_table(RECORDS)?;
             transaction.open_table(USES)?;
-            transaction.open_table(SCHEMATICS)?;
+            let schematics = transaction.open_table(SCHEMATICS)?;
+            // An index of an earlier version does not know it yet.
+            if meta.get(SCHEMATIC_BYTES)?.is_none() {
+                let mut bytes = 0;
+                for row in schematics.iter()? {
+                    bytes += row?.1.value().len() as u64;
+                }
+                meta.insert(SCHEMATIC_BYTES, bytes)?;
+            }
         }
         transaction.commit()?;
         let current = RwLock::new(Current { database: Some(database), openings: 0 });
@@ -193,11 +205,27 @@ impl Index {
         })
     }
 
+    /// How many schematics there are, and their bytes.
+    pub fn schematics(&self) -> Result<Amount, StoreError> {
+        self.with("counting schematics", |database| {
+            let transaction = database.begin_read()?;
+            let items = transaction.open_table(SCHEMATICS)?.len()?;
+            let bytes = transaction.open_table(META)?.get(SCHEMATIC_BYTES)?.map_or(0, |bytes| bytes.value());
+            Ok(Amount { items, bytes })
+        })
+    }
+
     /// Keeps a schematic.
     pub fn put_schematic(&self, id: &Digest, canonical: &[u8]) -> Result<(), StoreError> {
         self.with("writing a schematic", |database| {
             let transaction = database.begin_write()?;
-            transaction.open_table(SCHEMATICS)?.insert(id.as_bytes(), canonical)?;
+            {
+                let mut schematics = transaction.open_table(SCHEMATICS)?;
+                let before = schematics.insert(id.as_bytes(), canonical)?.map_or(0, |old| old.value().len());
+                let mut meta = transaction.open_table(META)?;
+                let all = meta.get(SCHEMATIC_BYTES)?.map_or(0, |bytes| bytes.value());
+                meta.insert(SCHEMATIC_BYTES, all.saturating_sub(before as u64) + canonical.len() as u64)?;
+            }
             transaction.commit()?;
             Ok(())
         })

@@ -30,30 +30,38 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use factory_domain::ports::{
-    BlobInfo, BlobKind, BlobStore, BlobWriter, Clock, FactoryBlobs, Lease, Record, RecordKey, RecordKind,
-    StoreError, StoreUsage,
+    Amount, BlobInfo, BlobKind, BlobStore, BlobWriter, Clock, FactoryBlobs, Holdings, Lease, Record,
+    RecordKey, RecordKind, StoreError, StoreUsage,
 };
 use factory_formats::checksum::{BlobChecks, ReadChecks};
 use factory_formats::{Digest, ReadBlob};
 
 pub(crate) use files::as_io;
 pub(crate) use schematics::check_schematic;
+pub use shared::Collected;
+pub use state::MaxIdle;
 pub(crate) use state::{Hold, State};
 
 use crate::clock::SystemClock;
 use files::{Directory, DirectoryError};
 use index::Index;
+use recovery::Findings;
 use shared::Shared;
 
 /// Longest value of a record in bytes.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
+
+/// The janitor rests at least so long.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a store behaves.
 #[derive(Clone)]
 pub struct StoreOptions {
     /// Bytes that blobs and records may take; 0 is unlimited. Schematics and partial downloads come on top.
     pub budget_bytes: u64,
-    /// How often uses are written down; a crash forgets those since.
+    /// How long sources and parts may go unused before they are given up.
+    pub max_idle: MaxIdle,
+    /// How often uses are written down, and what is idle is given up; a crash forgets the uses since.
     pub flush_uses_every: Duration,
     /// Tells the time of last use.
     pub clock: Arc<dyn Clock>,
@@ -61,7 +69,12 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { budget_bytes: 0, flush_uses_every: Duration::from_secs(60), clock: Arc::new(SystemClock) }
+        Self {
+            budget_bytes: 0,
+            max_idle: MaxIdle::default(),
+            flush_uses_every: Duration::from_secs(60),
+            clock: Arc::new(SystemClock),
+        }
     }
 }
 
@@ -97,6 +110,7 @@ pub enum OpenError {
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     janitor: Option<JoinHandle<()>>,
+    leftovers: Amount,
 }
 
 impl EmbeddedStore {
@@ -107,6 +121,31 @@ impl EmbeddedStore {
     /// [`OpenError`], which says what to do.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let unusable = |reason: String| OpenError::Directory { path: path.to_owned(), reason };
+        // Often enough that nothing stays much longer than it may.
+        let shortest = [options.max_idle.sources, options.max_idle.parts].into_iter().flatten().min();
+        let every = shortest.map_or(options.flush_uses_every, |idle| {
+            options.flush_uses_every.min((idle / 2).max(SHORTEST_PAUSE))
+        });
+        let (mut store, findings) = Self::examine(path, options)?;
+        let right = findings.put_right(&store.shared.directory, &store.shared.index);
+        right.map_err(|error| unusable(error.to_string()))?;
+        let shared = Arc::clone(&store.shared);
+        let thread = thread::Builder::new().name("store-janitor".to_owned());
+        let janitor = thread.spawn(move || tidy_until_told_to_stop(&shared, every));
+        store.janitor = Some(janitor.map_err(|error| unusable(error.to_string()))?);
+        Ok(store)
+    }
+
+    /// Opens the store in `path` to look at it: nothing is put right and nothing given up.
+    ///
+    /// # Errors
+    /// [`OpenError`], which says what to do.
+    pub fn look_into(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        Ok(Self::examine(path, options)?.0)
+    }
+
+    fn examine(path: &Path, options: StoreOptions) -> Result<(Self, Findings), OpenError> {
+        let unusable = |reason: String| OpenError::Directory { path: path.to_owned(), reason };
         let directory = Directory::open(path).map_err(|error| match error {
             DirectoryError::InUse => OpenError::InUse { path: path.to_owned() },
             error @ DirectoryError::Io { .. } => unusable(error.to_string()),
@@ -114,18 +153,30 @@ impl EmbeddedStore {
         let index_path = directory.index_path();
         let index = Index::open(&index_path)
             .map_err(|error| OpenError::Index { path: index_path.clone(), reason: error.to_string() })?;
-        let state = recovery::recover(&directory, &index, options.budget_bytes)
+        let mut findings = recovery::examine(&directory, &index, options.budget_bytes)
             .map_err(|error| unusable(error.to_string()))?;
-        let shared = Arc::new(Shared::new(directory, index, state, options.clock));
-        let janitor = {
-            let shared = Arc::clone(&shared);
-            let every = options.flush_uses_every;
-            let thread = thread::Builder::new().name("store-janitor".to_owned());
-            thread
-                .spawn(move || tidy_until_told_to_stop(&shared, every))
-                .map_err(|e| unusable(e.to_string()))?
-        };
-        Ok(Self { shared, janitor: Some(janitor) })
+        let state = std::mem::take(&mut findings.state);
+        let shared = Arc::new(Shared::new(directory, index, state, options.clock, options.max_idle));
+        let store = Self { shared, janitor: None, leftovers: findings.leftovers };
+        Ok((store, findings))
+    }
+
+    /// Files that served nobody when the store was opened.
+    pub fn leftovers(&self) -> Amount {
+        self.leftovers
+    }
+
+    /// Gives up what is idle and what there is no room for, now instead of soon.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn collect(&self) -> Result<Collected, StoreError> {
+        self.shared.collect()
+    }
+
+    /// What [`Self::collect`] would do.
+    pub fn would_collect(&self) -> Collected {
+        self.shared.would_collect()
     }
 
     /// Removes what nobody needs any more and writes down what was used, now instead of soon.
@@ -210,6 +261,10 @@ impl BlobStore for EmbeddedStore {
 
     fn usage(&self) -> StoreUsage {
         self.shared.state().usage()
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.shared.holdings()
     }
 }
 

@@ -9,13 +9,16 @@
 //! removed the other way round: first from the accounts, then its file, then its row. Whatever is left
 //! half done by a crash is put right when the store is opened.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use factory_domain::ports::{BlobInfo, BlobRef, Clock, Lease, Record, RecordKey, StoreError};
+use factory_domain::ports::{
+    Amount, BlobInfo, BlobRef, Clock, Holdings, Lease, Record, RecordKey, RecordKind, StoreError,
+};
 use factory_formats::Digest;
 use factory_formats::checksum::BlobChecks;
 use moka::policy::EvictionPolicy;
@@ -24,7 +27,8 @@ use moka::sync::Cache;
 use super::files::{Directory, remove_if_there, storage_failed};
 use super::index::{Change, Index};
 use super::partials::Partials;
-use super::state::{EVICT_AT_ONCE, Hold, State};
+use super::recovery::PARTIAL_MAX_AGE;
+use super::state::{EVICT_AT_ONCE, Evicted, Hold, MaxIdle, State};
 
 /// Memory for tables of checks: those of some 300 GiB of blobs.
 const CHECKS_CACHE_BYTES: u64 = 32 << 20;
@@ -40,6 +44,7 @@ pub(crate) struct Shared {
     pub index: Index,
     pub partials: Partials,
     clock: Arc<dyn Clock>,
+    max_idle: MaxIdle,
     state: Mutex<State>,
     publishing: Mutex<()>,
     files: Cache<Digest, Arc<File>>,
@@ -68,7 +73,13 @@ enum Uses {
 pub(crate) struct Publishing<'a>(#[allow(dead_code, reason = "held for its Drop")] MutexGuard<'a, ()>);
 
 impl Shared {
-    pub fn new(directory: Directory, index: Index, state: State, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        directory: Directory,
+        index: Index,
+        state: State,
+        clock: Arc<dyn Clock>,
+        max_idle: MaxIdle,
+    ) -> Self {
         let weight = |_: &Digest, checks: &Arc<BlobChecks>| {
             u32::try_from(checks.grains().len() * 16 + 64).unwrap_or(u32::MAX)
         };
@@ -77,6 +88,7 @@ impl Shared {
             index,
             partials: Partials::default(),
             clock,
+            max_idle,
             state: Mutex::new(state),
             publishing: Mutex::default(),
             files: Cache::builder().max_capacity(OPEN_FILES).eviction_policy(EvictionPolicy::lru()).build(),
@@ -292,10 +304,47 @@ impl Shared {
         self.index.apply(&change)
     }
 
-    /// Removes what nobody needs and writes down what was used.
+    /// Removes what nobody needs or was idle for too long, and writes down what was used.
     pub fn tidy(&self) -> Result<(), StoreError> {
+        self.partials.remove_old(&self.directory, PARTIAL_MAX_AGE);
         let publishing = self.publishing();
-        self.remove_unneeded(&publishing, &[], Uses::Always)
+        let idle = self.state().give_up_idle(self.now_ms(), &self.max_idle);
+        if !idle.records.is_empty() {
+            tracing::info!(
+                records = idle.records.len(),
+                bytes = idle.bytes,
+                "gave up what nobody used for long"
+            );
+        }
+        self.remove_unneeded(&publishing, &idle.records, Uses::Always)
+    }
+
+    /// Gives up what is idle, and then what there is no room for.
+    pub fn collect(&self) -> Result<Collected, StoreError> {
+        let publishing = self.publishing();
+        let (idle, room) = give_up(&mut self.state(), self.now_ms(), &self.max_idle);
+        let records = [idle.records.as_slice(), &room.records].concat();
+        self.remove_unneeded(&publishing, &records, Uses::Always)?;
+        Ok(Collected { idle: idle.freed, room: room.freed })
+    }
+
+    /// What [`Self::collect`] would do.
+    pub fn would_collect(&self) -> Collected {
+        // The accounts are in memory: what is tried on a copy of them happens to nothing else.
+        let mut state = self.state().clone();
+        let (idle, room) = give_up(&mut state, self.now_ms(), &self.max_idle);
+        Collected { idle: idle.freed, room: room.freed }
+    }
+
+    /// What the space goes to.
+    pub fn holdings(&self) -> Holdings {
+        let mut found = self.state().holdings();
+        found.partial = self.partials.all(&self.directory);
+        match self.index.schematics() {
+            Ok(schematics) => found.schematics = schematics,
+            Err(error) => tracing::warn!(%error, "schematics cannot be counted"),
+        }
+        found
     }
 
     /// Removes a blob whose bytes are bad, and the records that are useless without it.
@@ -376,6 +425,22 @@ impl Shared {
         orders.tidy = false;
         orders.stop
     }
+}
+
+/// What was given up, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Records that nobody used for longer than they may go unused, and the bytes that this frees.
+    pub idle: BTreeMap<RecordKind, Amount>,
+    /// Records given up because all together take more than the budget.
+    pub room: BTreeMap<RecordKind, Amount>,
+}
+
+fn give_up(state: &mut State, now_ms: u64, max_idle: &MaxIdle) -> (Evicted, Evicted) {
+    let idle = state.give_up_idle(now_ms, max_idle);
+    // What must stay may take more than the budget; then this is all that can be done.
+    let (room, _) = state.make_room(0, None);
+    (idle, room)
 }
 
 /// Ends a hold when dropped.

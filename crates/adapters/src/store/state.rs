@@ -2,8 +2,11 @@
 //! records were not used for longest. No input or output happens here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
-use factory_domain::ports::{BlobInfo, RecordKey, RecordKind, StoreError, StoreUsage};
+use factory_domain::ports::{
+    Amount, BlobInfo, BlobKind, Holdings, RecordKey, RecordKind, StoreError, StoreUsage,
+};
 use factory_formats::Digest;
 
 /// How old a use may be before holding a blob counts as another use of its records.
@@ -14,7 +17,7 @@ const HOLDING_COUNTS_AFTER_MS: u64 = 60_000;
 pub(crate) const EVICT_AT_ONCE: u64 = 20;
 
 /// The accounts of one store.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     budget: u64,
     blobs: HashMap<Digest, Blob>,
@@ -30,9 +33,12 @@ pub(crate) struct State {
     touched: HashSet<RecordKey>,
     /// Nobody needs these any more, but their bytes still lie on the disk.
     gone: HashMap<Digest, BlobInfo>,
+    /// Bytes given up so far, for want of use and for want of room.
+    given_up_idle: u64,
+    given_up_for_room: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Blob {
     info: BlobInfo,
     serial: u64,
@@ -49,7 +55,7 @@ pub(crate) struct Hold {
     serial: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     label: String,
     blobs: Vec<Digest>,
@@ -64,6 +70,39 @@ pub(crate) struct Evicted {
     pub records: Vec<RecordKey>,
     /// Bytes that this freed.
     pub bytes: u64,
+    /// The same for each kind of record.
+    pub freed: BTreeMap<RecordKind, Amount>,
+}
+
+impl Evicted {
+    fn note(&mut self, key: RecordKey, bytes: u64) {
+        self.records.push(key);
+        self.bytes += bytes;
+        let of_kind = self.freed.entry(key.kind).or_default();
+        of_kind.items += 1;
+        of_kind.bytes += bytes;
+    }
+}
+
+/// How long a record may go unused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxIdle {
+    /// Of sources; `None` for ever.
+    pub sources: Option<Duration>,
+    /// Of parts; `None` for ever.
+    pub parts: Option<Duration>,
+}
+
+impl MaxIdle {
+    /// In milliseconds; `None` for ever.
+    fn of(&self, kind: RecordKind) -> Option<u64> {
+        let limit = match kind {
+            RecordKind::Source => self.sources,
+            RecordKind::Part => self.parts,
+            RecordKind::Memory => None,
+        };
+        limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 impl State {
@@ -257,10 +296,28 @@ impl State {
                 continue;
             }
             if let Some(freed) = self.remove_record(&key) {
-                evicted.bytes += freed;
-                evicted.records.push(key);
+                evicted.note(key, freed);
             }
         }
+        self.given_up_for_room += evicted.bytes;
+        evicted
+    }
+
+    /// Gives up records that nobody used for longer than they may go unused. Those with a blob that is held
+    /// are in use.
+    pub fn give_up_idle(&mut self, now_ms: u64, max_idle: &MaxIdle) -> Evicted {
+        let is_idle = |used: u64, key: &RecordKey| {
+            max_idle.of(key.kind).is_some_and(|limit| used.saturating_add(limit) < now_ms)
+        };
+        let idle = self.by_use.iter().filter(|(used, key)| is_idle(**used, key) && !self.is_held(key));
+        let idle: Vec<RecordKey> = idle.map(|(_, key)| *key).collect();
+        let mut evicted = Evicted::default();
+        for key in idle {
+            if let Some(freed) = self.remove_record(&key) {
+                evicted.note(key, freed);
+            }
+        }
+        self.given_up_idle += evicted.bytes;
         evicted
     }
 
@@ -283,6 +340,32 @@ impl State {
             records: self.records.len() as u64,
             budget: self.budget,
         }
+    }
+
+    /// What the space goes to, as far as it is known here.
+    pub fn holdings(&self) -> Holdings {
+        let mut found = Holdings {
+            given_up_idle: self.given_up_idle,
+            given_up_for_room: self.given_up_for_room,
+            ..Holdings::default()
+        };
+        for blob in self.blobs.values() {
+            let kind = match blob.info.kind {
+                BlobKind::Source => &mut found.sources,
+                BlobKind::Part => &mut found.parts,
+            };
+            kind.bytes += blob.info.size;
+        }
+        for (key, entry) in &self.records {
+            let kind = match key.kind {
+                RecordKind::Source => &mut found.sources,
+                RecordKind::Part => &mut found.parts,
+                RecordKind::Memory => &mut found.memory,
+            };
+            kind.items += 1;
+            kind.bytes += entry.value_bytes;
+        }
+        found
     }
 
     /// All blobs, in the order of their digests.
@@ -326,5 +409,72 @@ impl State {
     pub fn next_use(&mut self, now_ms: u64) -> u64 {
         self.last_use = now_ms.max(self.last_use + 1);
         self.last_use
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store with a record of each kind, each with a blob of ten bytes, used at the given times.
+    fn filled(uses: [(RecordKind, u64); 4]) -> (State, Vec<RecordKey>) {
+        let mut state = State::new(0);
+        let mut keys = Vec::new();
+        for (number, (kind, used)) in uses.into_iter().enumerate() {
+            let digest = Digest::of(&[number as u8]);
+            let of = if kind == RecordKind::Part { BlobKind::Part } else { BlobKind::Source };
+            let hold = state.add_held(BlobInfo { digest, size: 10, kind: of, compressible: false });
+            let key = RecordKey::new(kind, &number.to_string());
+            state.note_record(key, String::new(), &[digest], 1, used);
+            state.release(&[hold]);
+            keys.push(key);
+        }
+        (state, keys)
+    }
+
+    const USES: [(RecordKind, u64); 4] = [
+        (RecordKind::Source, 1_000),
+        (RecordKind::Part, 2_000),
+        (RecordKind::Memory, 3_000),
+        (RecordKind::Source, 90_000),
+    ];
+
+    #[test]
+    fn what_nobody_used_for_long_is_given_up() {
+        let (mut state, keys) = filled(USES);
+        let never = MaxIdle::default();
+        assert_eq!(state.give_up_idle(u64::MAX, &never), Evicted::default());
+        let max_idle = MaxIdle { sources: Some(Duration::from_secs(60)), parts: None };
+        assert_eq!(state.give_up_idle(61_000, &max_idle), Evicted::default(), "not a moment too early");
+        let evicted = state.give_up_idle(61_001, &max_idle);
+        assert_eq!((evicted.records, evicted.bytes), (vec![keys[0]], 11));
+        assert_eq!(evicted.freed[&RecordKind::Source], Amount { items: 1, bytes: 11 });
+        let all = MaxIdle { sources: Some(Duration::ZERO), parts: Some(Duration::ZERO) };
+        assert_eq!(state.give_up_idle(u64::MAX, &all).records, [keys[1], keys[3]], "what must stay stays");
+        let held = state.holdings();
+        assert_eq!((held.memory.items, held.sources.items, held.parts), (1, 0, Amount::default()));
+        assert_eq!(held.given_up_idle, 33);
+    }
+
+    #[test]
+    fn what_is_held_is_in_use() {
+        let (mut state, keys) = filled(USES);
+        let holds = state.hold(&[Digest::of(&[0])], 1_000).unwrap();
+        let all = MaxIdle { sources: Some(Duration::ZERO), parts: Some(Duration::ZERO) };
+        assert_eq!(state.give_up_idle(u64::MAX, &all).records, [keys[1], keys[3]]);
+        state.release(&holds);
+        assert_eq!(state.give_up_idle(u64::MAX, &all).records, [keys[0]]);
+    }
+
+    #[test]
+    fn holdings_tell_where_the_space_goes() {
+        let (mut state, _) = filled(USES);
+        let held = state.holdings();
+        // A blob of a release stays one whoever names it.
+        assert_eq!(held.sources, Amount { items: 2, bytes: 32 });
+        assert_eq!(held.parts, Amount { items: 1, bytes: 11 });
+        assert_eq!(held.memory, Amount { items: 1, bytes: 1 });
+        assert_eq!(state.evict(1, 1, None).bytes, 11);
+        assert_eq!(state.holdings().given_up_for_room, 11);
     }
 }

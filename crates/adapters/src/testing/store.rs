@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use factory_domain::ports::{
-    BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, Clock, FactoryBlobs, Lease, Record, RecordKey,
-    RecordKind, SchematicStore, StoreError, StoreUsage,
+    BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, Clock, FactoryBlobs, Holdings, Lease, Record,
+    RecordKey, RecordKind, SchematicStore, StoreError, StoreUsage,
 };
 use factory_domain::schematic::SchematicId;
 use factory_formats::checksum::{BlobChecks, ChecksBuilder, ReadChecks};
@@ -376,6 +376,10 @@ impl BlobStore for MemoryStore {
 
     fn usage(&self) -> StoreUsage {
         self.shared.inner().state.usage()
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.shared.inner().state.holdings()
     }
 }
 

@@ -172,6 +172,34 @@ pub struct StoreUsage {
     pub budget: u64,
 }
 
+/// How many of something, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// How many.
+    pub items: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+/// What the space of a store goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Records of sources, and bytes of their blobs and values.
+    pub sources: Amount,
+    /// Records of parts, and bytes of their blobs and values.
+    pub parts: Amount,
+    /// Records that are never given up.
+    pub memory: Amount,
+    /// Schematics, which are never given up.
+    pub schematics: Amount,
+    /// Downloads that were begun.
+    pub partial: Amount,
+    /// Bytes given up since the store was opened, because nobody had used them for long.
+    pub given_up_idle: u64,
+    /// Bytes given up since the store was opened, because there was no room for them.
+    pub given_up_for_room: u64,
+}
+
 /// What planners need of blobs: contents, tables of checks, and whether compression pays.
 pub trait FactoryBlobs: ReadChecks + Send + Sync {
     /// What is known about a blob; `None` when it is not there.
@@ -231,4 +259,10 @@ pub trait BlobStore: FactoryBlobs {
 
     /// How much there is.
     fn usage(&self) -> StoreUsage;
+
+    /// What it is. Looks at everything, so this is for people and metrics, not for every request. A store that
+    /// cannot tell says nothing.
+    fn holdings(&self) -> Holdings {
+        Holdings::default()
+    }
 }

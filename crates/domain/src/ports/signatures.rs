@@ -8,7 +8,7 @@ use super::{Repository, SourceError};
 /// What was checked when an image was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Human words for logs: `bundled: public key`, `legacy: public key`, `verification disabled`.
+    /// Human words for logs: `bundled: public key`, `legacy: certificate subject`, `verification disabled`.
     pub method: String,
 }
 
@@ -38,12 +38,13 @@ pub enum VerifyError {
     },
     /// No method is configured.
     #[error(
-        "no verification options provided: set containerSignature.publicKeyFile or containerSignature.disabled"
+        "no verification options provided: set containerSignature.publicKeyFile, \
+         containerSignature.subjectRegExp or containerSignature.disabled"
     )]
     NotConfigured,
 }
 
-/// Checks signatures of source images. Every configured method (public key, later keyless) is an
+/// Checks signatures of source images. Every configured method (public key, keyless) is an
 /// implementation of its own; one that accepts is enough.
 #[async_trait]
 pub trait SignatureCheck: Send + Sync {

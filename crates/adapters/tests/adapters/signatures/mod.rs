@@ -4,8 +4,12 @@ mod acceptance;
 mod attacks;
 mod combinations;
 mod fixture_release;
+mod keyless;
 mod outages;
+mod public_sigstore;
 mod real_cosign;
+mod trust_root;
+mod virtual_sigstore;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use factory_adapters::cosign::{CosignCheck, Keyless, SignerPolicy};
 use factory_adapters::keys::LocalKey;
+use factory_adapters::trust_root::TrustRoot;
 use factory_domain::ports::{SignatureCheck as _, Signer as _, VerifyError};
 use tempfile::TempDir;
 
 use super::super::sources::{Content, DockerRegistry, quick, registry, repository};
-use super::{IMAGER, Key, check, cosign, payload};
+use super::virtual_sigstore::{Log, Sct, Signer, VirtualSigstore};
+use super::{BUNDLE, IMAGER, Key, SIGN_PREDICATE, check, cosign, payload, statement};
 
 struct Cosign {
     program: std::path::PathBuf,
@@ -92,4 +96,53 @@ async fn what_we_sign_is_accepted_by_cosign() {
     let reference = format!("{}/{IMAGER}@{}", server.host, image.index);
     let offline = ["--insecure-ignore-tlog=true", "--allow-http-registry", "--new-bundle-format=false"];
     cosign.run(&[&["verify", "--key", "own.pub"], &offline[..], &[&reference]].concat()).unwrap();
+}
+
+/// The virtual Sigstore signs like the real one, or everything that is tested with it means little.
+#[tokio::test]
+async fn cosign_judges_the_virtual_sigstore_as_we_do() {
+    let Some(program) = cosign() else { return };
+    let cosign = Cosign { program, home: tempfile::tempdir().unwrap() };
+    let server = DockerRegistry::start();
+    let sigstore = VirtualSigstore::new();
+    let trusted = cosign.home.path().join("trusted_root.json");
+    std::fs::write(&trusted, sigstore.trusted_root().to_string()).unwrap();
+    let (name, issuer) = ("somebody@siderolabs.com", "https://accounts.google.com");
+    let good = Signer::new(name, issuer);
+    for (place, signer, accepted) in [
+        ("good", good.clone(), true),
+        ("name", Signer::new("somebody@example.com", issuer), false),
+        ("issuer", Signer::new(name, "https://accounts.example.com"), false),
+        ("expired", Signer { from: -70, until: -50, ..good.clone() }, false),
+        ("unlogged", Signer { sct: Sct::Missing, ..good.clone() }, false),
+        ("elsewhere", Signer { sct: Sct::Unknown, ..good }, false),
+    ] {
+        for bundled in [false, true] {
+            let path = format!("siderolabs/{place}-{bundled}");
+            let at = repository(&path);
+            let mut content = Content::new();
+            let image = content.image(&path, "v1.12.4", false);
+            if bundled {
+                let statement = statement(&image.index, SIGN_PREDICATE).to_string();
+                let bundle = sigstore.bundle(&signer, statement.as_bytes(), Log::Promised).to_string();
+                content.referrer(&at, &image.index, BUNDLE, BUNDLE, bundle.as_bytes(), true);
+            } else {
+                let document = payload(&image.index);
+                content.annotated(&at, &image.index, &document, &sigstore.annotations(&signer, &document));
+            }
+            content.put_into_registry(&server.host).await;
+            let reference = format!("{}/{path}@{}", server.host, image.index);
+            let form = format!("--new-bundle-format={bundled}");
+            let whom =
+                ["--certificate-identity-regexp", "@siderolabs\\.com$", "--certificate-oidc-issuer", issuer];
+            let root = ["--trusted-root", trusted.to_str().unwrap(), "--allow-http-registry"];
+            let theirs = cosign.run(&[&["verify", &form], &whom[..], &root[..], &[&reference]].concat());
+            let policy = SignerPolicy::new("@siderolabs\\.com$", issuer, "").unwrap();
+            let judge = Arc::new(TrustRoot::from_file(&trusted).unwrap());
+            let source = Arc::new(registry(&server.host, &quick()));
+            let ours = CosignCheck::new(source, Keyless::new(policy, judge)).verify(&at, &image.index).await;
+            assert_eq!(theirs.is_ok(), accepted, "{place} {bundled}: {theirs:?}");
+            assert_eq!(ours.is_ok(), accepted, "{place} {bundled}: {ours:?}");
+        }
+    }
 }

@@ -155,13 +155,37 @@ impl Content {
 
     /// Adds an image of signed documents under the tag that belongs to `digest`.
     pub fn signatures(&mut self, at: &Repository, digest: &Digest, layers: &[(&[u8], &str)]) {
+        let key = || "dev.cosignproject.cosign/signature".to_owned();
+        let layers = layers
+            .iter()
+            .map(|(payload, signature)| (*payload, BTreeMap::from([(key(), (*signature).to_owned())])));
+        self.signature_image(at, digest, layers.collect());
+    }
+
+    /// The same with one document and all annotations of its layer.
+    pub fn annotated(
+        &mut self,
+        at: &Repository,
+        digest: &Digest,
+        payload: &[u8],
+        annotations: &BTreeMap<String, String>,
+    ) {
+        self.signature_image(at, digest, vec![(payload, annotations.clone())]);
+    }
+
+    fn signature_image(
+        &mut self,
+        at: &Repository,
+        digest: &Digest,
+        layers: Vec<(&[u8], BTreeMap<String, String>)>,
+    ) {
         let mut described = Vec::new();
-        for (payload, signature) in layers {
+        for (payload, annotations) in layers {
             described.push(json!({
                 "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
-                "digest": self.blob(at, *payload).to_string(),
+                "digest": self.blob(at, payload).to_string(),
                 "size": payload.len(),
-                "annotations": { "dev.cosignproject.cosign/signature": signature },
+                "annotations": annotations,
             }));
         }
         let manifest = json!({

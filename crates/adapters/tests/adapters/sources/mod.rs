@@ -20,6 +20,7 @@ use futures_util::StreamExt as _;
 
 pub use content::{Content, Image};
 pub use docker_registry::DockerRegistry;
+pub use scripted::{Answer, Scripted};
 
 /// Options that make tests quick: short waits, no credentials of whoever runs them.
 pub fn quick() -> RegistryOptions {
