@@ -33,11 +33,7 @@ impl Places {
         store: Arc<dyn SchematicStore>,
     ) -> Result<Self, String> {
         let bucket = bucket(settings)?;
-        let schematics = schematics(settings, bucket.as_ref())?;
-        let schematics = match schematics {
-            Some(shared) => Arc::new(SharedSchematics::new(store, shared)),
-            None => store,
-        };
+        let schematics = beside(store, schematics(settings, bucket.as_ref())?);
         let mut caches: Vec<Arc<dyn AssetCache>> = Vec::new();
         if let Some(bucket) = &bucket {
             let cdn = settings.cache.cdn.rule().map_err(|error| format!("cache.cdn.host: {error}"))?;
@@ -46,6 +42,29 @@ impl Places {
             caches.push(Arc::new(cache.map_err(|error| format!("the factory's key: {error}"))?));
         }
         Ok(Self { schematics, caches })
+    }
+}
+
+/// Where the settings keep schematics; `store` is the embedded one.
+///
+/// # Errors
+/// One line that names the setting.
+pub fn schematic_store(
+    settings: &Settings,
+    store: Arc<dyn SchematicStore>,
+) -> Result<Arc<dyn SchematicStore>, String> {
+    let bucket = bucket(settings)?;
+    Ok(beside(store, schematics(settings, bucket.as_ref())?))
+}
+
+/// The embedded store with the shared one before it, where there is one.
+fn beside(
+    store: Arc<dyn SchematicStore>,
+    shared: Option<Arc<dyn SchematicStore>>,
+) -> Arc<dyn SchematicStore> {
+    match shared {
+        Some(shared) => Arc::new(SharedSchematics::new(store, shared)),
+        None => store,
     }
 }
 
