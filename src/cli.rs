@@ -76,6 +76,9 @@ pub struct MirrorArguments {
     /// Tell what there is to copy, and copy nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Read again what lies in the directory already, and replace what is damaged.
+    #[arg(long)]
+    pub check: bool,
     /// Blobs that are copied at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 8)]
     pub jobs: usize,

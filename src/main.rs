@@ -5,6 +5,7 @@ mod gc;
 mod http;
 mod logging;
 mod mirror;
+mod places;
 mod schematics;
 mod secure_boot;
 mod serve;

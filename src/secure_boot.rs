@@ -3,12 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "aws-kms")]
+use factory_adapters::keys::AwsKms;
+#[cfg(feature = "azure-key-vault")]
+use factory_adapters::keys::AzureKeyVault;
 #[cfg(feature = "pkcs11")]
 use factory_adapters::keys::Token;
 use factory_adapters::keys::{Passphrase, RsaFileKey, generate_secure_boot_keys, load_certificate};
 use factory_domain::ports::{KeyError, RsaSigner, SecureBootKeys};
 
-use crate::settings::{KeySource, SecureBoot, SecureBootFile, SecureBootPkcs11};
+use crate::settings::{
+    KeySource, SecureBoot, SecureBootAwsKms, SecureBootAzureKeyVault, SecureBootFile, SecureBootPkcs11,
+};
 
 /// Loads and checks the configured keys. None when Secure Boot is off.
 ///
@@ -21,6 +27,8 @@ pub fn load(settings: &SecureBoot) -> Result<Option<Arc<SecureBootKeys>>, String
     let keys = match settings.source() {
         KeySource::File(file) => of_files(file)?,
         KeySource::Pkcs11(token) => of_token(token)?,
+        KeySource::AwsKms(aws) => of_aws(aws)?,
+        KeySource::AzureKeyVault(azure) => of_azure(azure)?,
     };
     tracing::info!(certificate = %keys.certificate().fingerprint(), "boot files are signed");
     Ok(Some(Arc::new(keys)))
@@ -63,6 +71,46 @@ fn of_token(settings: &SecureBootPkcs11) -> Result<SecureBootKeys, String> {
 #[cfg(not(feature = "pkcs11"))]
 fn of_token(_: &SecureBootPkcs11) -> Result<SecureBootKeys, String> {
     Err("secureBoot.pkcs11: this program was built without PKCS#11; build it with --features pkcs11"
+        .to_owned())
+}
+
+#[cfg(feature = "aws-kms")]
+fn of_aws(settings: &SecureBootAwsKms) -> Result<SecureBootKeys, String> {
+    let at = |key: &'static str| move |error: KeyError| format!("secureBoot.awsKMS.{key}: {error}");
+    let kms = AwsKms::open(&settings.region).map_err(at("region"))?;
+    let certificate = match settings.cert_arn.as_str() {
+        "" => load_certificate(settings.cert_path.as_ref()).map_err(at("certPath"))?,
+        arn => kms.certificate(arn).map_err(at("certARN"))?,
+    };
+    let signing = kms.key(&settings.key_id).map_err(at("keyID"))?;
+    let pcr = kms.key(&settings.pcr_key_id).map_err(at("pcrKeyID"))?;
+    SecureBootKeys::new(certificate, Arc::new(signing), Arc::new(pcr)).map_err(|error| {
+        let certificate = if settings.cert_arn.is_empty() { &settings.cert_path } else { &settings.cert_arn };
+        format!("secureBoot.awsKMS: {} and {certificate}: {error}", settings.key_id)
+    })
+}
+
+#[cfg(not(feature = "aws-kms"))]
+fn of_aws(_: &SecureBootAwsKms) -> Result<SecureBootKeys, String> {
+    Err("secureBoot.awsKMS: this program was built without AWS KMS; build it with --features aws-kms"
+        .to_owned())
+}
+
+#[cfg(feature = "azure-key-vault")]
+fn of_azure(settings: &SecureBootAzureKeyVault) -> Result<SecureBootKeys, String> {
+    let at = |key: &'static str| move |error: KeyError| format!("secureBoot.azureKeyVault.{key}: {error}");
+    let vault = AzureKeyVault::open(&settings.url).map_err(at("url"))?;
+    let (certificate, signing) =
+        vault.certificate(&settings.certificate_name).map_err(at("certificateName"))?;
+    let pcr = vault.key(&settings.key_name).map_err(at("keyName"))?;
+    SecureBootKeys::new(certificate, Arc::new(signing), Arc::new(pcr))
+        .map_err(|error| format!("secureBoot.azureKeyVault: {}: {error}", settings.certificate_name))
+}
+
+#[cfg(not(feature = "azure-key-vault"))]
+fn of_azure(_: &SecureBootAzureKeyVault) -> Result<SecureBootKeys, String> {
+    Err("secureBoot.azureKeyVault: this program was built without Azure Key Vault; build it with \
+         --features azure-key-vault"
         .to_owned())
 }
 

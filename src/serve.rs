@@ -6,7 +6,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use url::Url;
 
-use crate::http::{Health, Origins, Site, configure, wrap};
+use crate::http::{Health, Origins, Redirects, Site, configure, wrap};
 use crate::schematics::DirectoryWatch;
 use crate::settings::{Checked, Settings};
 use crate::telemetry::{self, Metrics};
@@ -31,6 +31,11 @@ pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
         external_url: checked.external_url.clone(),
         external_pxe_url: checked.external_pxe_url.clone(),
         max_schematic_size: usize::try_from(settings.http.max_schematic_size.0).unwrap_or(usize::MAX),
+        redirects: Redirects::new(
+            &settings.cache.s3.redirect,
+            &checked.external_url,
+            (!settings.http.external_pxe_url.is_empty()).then_some(&checked.external_pxe_url),
+        ),
         signer,
         secure_boot_certificate: secure_boot.map(|keys| keys.certificate().pem()),
     });

@@ -21,6 +21,7 @@ use factory_domain::ports::{ReleaseSource, Repository, SecureBootKeys, Signer};
 
 use url::Url;
 
+use crate::places::Places;
 use crate::secure_boot;
 use crate::settings::{Checked, Duration, Settings};
 use crate::verification::{Verification, verification};
@@ -74,10 +75,12 @@ pub async fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, Strin
     };
     let sandbox = ProgramSandbox::new(&sandbox, isolation, SandboxLimits::default())
         .map_err(|error| format!("{}: {error}", sandbox.display()))?;
+    let places = Places::new(settings, &signer, Arc::clone(&store) as _)?;
     let ports = Ports {
         source,
         check,
-        schematics: Arc::clone(&store) as _,
+        schematics: places.schematics,
+        caches: places.caches,
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),

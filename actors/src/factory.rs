@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use actix::ArbiterHandle;
+use factory_domain::asset::FactoryIdentity;
 use factory_domain::catalog::SourceRegistry;
 use factory_domain::ports::{
-    BlobStore, Clock, GrubImages, Holdings, Lease, ReleaseSource, Repository, Sandbox,
+    AssetCache, BlobStore, Clock, GrubImages, Holdings, Lease, ReleaseSource, Repository, Sandbox,
     SchematicStore as SchematicPort, Scratch, SecureBootKeys, SignatureCheck, Signer, StoreError,
 };
 use factory_formats::hash::HashFunction;
@@ -13,6 +14,7 @@ use factory_formats::{Digest, Layout};
 
 use crate::ask::AskError;
 use crate::catalog::{self, Components, VersionCatalog};
+use crate::depot::{self, AssetDepot};
 use crate::keeper::Keeper;
 use crate::parts::{
     Bench, BuildPart, Compressed, Enrollments, Extension, Grub, HashSpec, Hashes, Indexes, Kernel, Modules,
@@ -38,6 +40,8 @@ pub struct Ports {
     pub store: Arc<dyn BlobStore>,
     /// Where schematics live.
     pub schematics: Arc<dyn SchematicPort>,
+    /// Where whole assets are kept besides; the first is asked first.
+    pub caches: Vec<Arc<dyn AssetCache>>,
     /// Room for builds.
     pub scratch: Arc<dyn Scratch>,
     /// The factory's key.
@@ -82,6 +86,10 @@ pub struct Factory {
     pub sources: Arc<Keeper<SourceFetcher>>,
     /// Installers in the registry.
     pub publisher: Arc<Keeper<InstallerPublisher>>,
+    /// Whole assets kept elsewhere; none when there is no such place.
+    pub depot: Option<Arc<Keeper<AssetDepot>>>,
+    depot_state: Arc<depot::State>,
+    schematic_store: Arc<dyn SchematicPort>,
     /// Digests of layouts.
     hashes: Arc<Keeper<PartBuilder<Hashes>>>,
     /// Signatures of assets.
@@ -102,6 +110,7 @@ impl Factory {
         let pending = options.pending;
         let on = || arbiter.clone();
 
+        let schematic_store = Arc::clone(&ports.schematics);
         let state = SchematicStore::state(
             ports.schematics,
             Arc::clone(&ports.clock),
@@ -133,7 +142,7 @@ impl Factory {
             ports.source,
             Arc::clone(&sources),
             Arc::clone(&ports.store),
-            ports.clock,
+            Arc::clone(&ports.clock),
             workers.clone(),
             options.catalog,
         );
@@ -177,6 +186,19 @@ impl Factory {
         };
         let external_url = options.external_url;
         let external_host = options.external_host;
+        let buffers = Buffers::default();
+        let identity = FactoryIdentity {
+            external_url: external_url.clone(),
+            secure_boot: ports.secure_boot.as_ref().map(|keys| identity_of(keys)).unwrap_or_default(),
+        };
+        let depot_peers =
+            depot::Peers { hashes: Arc::clone(&hashes), store: Arc::clone(&ports.store), clock: ports.clock };
+        let has_caches = !ports.caches.is_empty();
+        let depot_state =
+            AssetDepot::state(ports.caches, depot_peers, workers.clone(), buffers.clone(), identity);
+        let state = Arc::clone(&depot_state);
+        let depot = has_caches
+            .then(|| Keeper::start("depot", on(), pending, move || AssetDepot::with(Arc::clone(&state))));
         let planning = planner::Options {
             registry: registry.clone(),
             components,
@@ -205,6 +227,9 @@ impl Factory {
             planner,
             sources,
             publisher,
+            depot,
+            depot_state,
+            schematic_store,
             components: source_components,
             hashes,
             signatures,
@@ -212,7 +237,7 @@ impl Factory {
             registry,
             store: ports.store,
             workers,
-            buffers: Buffers::default(),
+            buffers,
         }
     }
 
@@ -263,6 +288,13 @@ impl Factory {
         Ok(self.signatures.ask(BuildPart { spec }).await?.bundle.clone())
     }
 
+    /// What does not answer of all places where things live besides the store, one line for each.
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles = self.depot_state.troubles();
+        troubles.extend(self.schematic_store.trouble());
+        troubles
+    }
+
     /// How much the store holds.
     pub fn usage(&self) -> factory_domain::ports::StoreUsage {
         self.store.usage()
@@ -272,6 +304,12 @@ impl Factory {
     pub fn holdings(&self) -> Holdings {
         self.store.holdings()
     }
+}
+
+/// What identifies the keys of Secure Boot.
+fn identity_of(keys: &SecureBootKeys) -> String {
+    let pcr = Digest::from_bytes(keys.pcr().public_key().fingerprint());
+    format!("{} {pcr}", keys.certificate().fingerprint())
 }
 
 /// What all part builders share.

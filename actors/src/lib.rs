@@ -6,6 +6,7 @@
 pub mod ask;
 mod blob_reader;
 pub mod catalog;
+pub mod depot;
 mod factory;
 pub mod flights;
 pub mod keeper;

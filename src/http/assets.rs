@@ -4,6 +4,7 @@ use actix_web::body::BoxBody;
 use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use factory_actors::ask::AskError;
 use factory_actors::planner::{PlanAsset, Planned, Purpose};
 use factory_domain::asset::{AssetPath, content_disposition, content_type, download_name, split_sidecar};
 use factory_domain::ports::Lease;
@@ -16,7 +17,7 @@ use super::conditional::{Delivery, decide};
 use super::errors::{IntoProblem, invalid_path, schematic_id, version};
 use super::problem::Problem;
 use super::routing::get;
-use super::sidecars;
+use super::{offload, sidecars};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(get("/image/{schematic}/{version}/{path}", image));
@@ -37,18 +38,31 @@ async fn image(
     let outcome = async {
         let (path, sidecar) = split_sidecar(&path);
         let asset = AssetPath::accept(path).map_err(|error| invalid_path(&error));
-        let planned = plan(&site, &schematic, &version_text, asset, Purpose::Download).await?;
+        let want = wanted(&schematic, &version_text, asset, Purpose::Download)?;
+        let planned = match site.factory.planner.ask(want.clone()).await {
+            Ok(planned) => planned,
+            Err(AskError::No(error)) if sidecar.is_none() && error.is_source_down() => {
+                let name = download_name(path, query.filename.as_deref());
+                let kept = offload::from_cache(&request, &site, &want, &name).await;
+                return kept.ok_or_else(|| error.into_problem());
+            }
+            Err(error) => return Err(error.into_problem()),
+        };
         if let Some(sidecar) = sidecar {
             let wanted = query.filename.as_deref();
             return sidecars::answer(&request, &site, &planned, (path, sidecar), wanted).await;
         }
         let name = download_name(path, query.filename.as_deref());
+        let disposition = content_disposition(&name);
+        if let Some(response) = offload::redirect(&request, &site, &want, &planned, &disposition).await {
+            return Ok(response);
+        }
         let download = Download {
             layout: &planned.asset.layout,
             lease: planned.lease,
             etag: planned.asset.etag.clone(),
             content_type: content_type(path),
-            disposition: content_disposition(&name),
+            disposition,
         };
         let mut response = deliver(&request, &site, download);
         let ignored: Vec<_> = planned.asset.ignored.iter().map(ToString::to_string).collect();
@@ -62,8 +76,19 @@ async fn image(
     outcome.await.unwrap_or_else(|problem| problem.respond(&request))
 }
 
-/// Asks the planner. What the request itself says wrong is told first: an unknown schematic, then version
+/// What to ask the planner. What the request itself says wrong is told first: an unknown schematic, then version
 /// and path.
+fn wanted(
+    schematic: &str,
+    version_text: &str,
+    asset: Result<AssetPath, Problem>,
+    purpose: Purpose,
+) -> Result<PlanAsset, Problem> {
+    let (schematic, version) = (schematic_id(schematic)?, version(version_text)?);
+    Ok(PlanAsset { schematic, version, path: asset?, purpose })
+}
+
+/// Asks the planner.
 pub(super) async fn plan(
     site: &Site,
     schematic: &str,
@@ -71,8 +96,7 @@ pub(super) async fn plan(
     asset: Result<AssetPath, Problem>,
     purpose: Purpose,
 ) -> Result<Planned, Problem> {
-    let (schematic, version) = (schematic_id(schematic)?, version(version_text)?);
-    let message = PlanAsset { schematic, version, path: asset?, purpose };
+    let message = wanted(schematic, version_text, asset, purpose)?;
     site.factory.planner.ask(message).await.map_err(IntoProblem::into_problem)
 }
 

@@ -31,17 +31,21 @@ async fn healthz() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// Ready means that requests can be answered. A source that is down is told in the body but does not make the
-/// factory unready: what is known keeps being served.
+/// Ready means that requests can be answered. What is down beside it, such as the source or a cache, is told in the body and
+/// does not make the factory unready: what is known keeps being served.
 async fn readyz(request: HttpRequest, site: web::Data<Site>, health: web::Data<Health>) -> HttpResponse {
     if health.stopping.load(std::sync::atomic::Ordering::Relaxed) {
         return stopping().respond(&request);
     }
+    let mut troubles = site.factory.troubles();
     match site.factory.catalog.ask(ListVersions).await {
-        Ok(_) => HttpResponse::Ok().finish(),
-        Err(AskError::No(error @ CatalogError::NoList(_))) => {
-            HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!("degraded: {error}\n"))
-        }
-        Err(error) => error.into_problem().respond(&request),
+        Ok(_) => {}
+        Err(AskError::No(error @ CatalogError::NoList(_))) => troubles.insert(0, error.to_string()),
+        Err(error) => return error.into_problem().respond(&request),
     }
+    if troubles.is_empty() {
+        return HttpResponse::Ok().finish();
+    }
+    let body: String = troubles.iter().map(|trouble| format!("degraded: {trouble}\n")).collect();
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(body)
 }

@@ -9,6 +9,7 @@ mod envelope;
 mod errors;
 mod health;
 mod keys;
+mod offload;
 mod pages;
 mod problem;
 mod pxe;
@@ -30,6 +31,7 @@ use url::Url;
 pub use self::cors::Origins;
 pub use self::envelope::wrap;
 pub use self::health::Health;
+pub use self::offload::Redirects;
 
 /// What handlers share.
 pub struct Site {
@@ -41,6 +43,8 @@ pub struct Site {
     pub external_pxe_url: Url,
     /// Longest schematic accepted, in bytes.
     pub max_schematic_size: usize,
+    /// Who is sent to copies of assets elsewhere.
+    pub redirects: Redirects,
     /// The factory's key.
     pub signer: Arc<dyn Signer>,
     /// PEM of the certificate that boot files are signed with. None when Secure Boot is off.

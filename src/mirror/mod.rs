@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
-use factory_actors::mirror::{Amount, Extensions, Mirror, Options, Report};
-use factory_adapters::oci_layout::LayoutTarget;
+use factory_actors::mirror::{Extensions, Mirror, Options, Report};
+use factory_adapters::oci_layout::{LayoutTarget, Present};
 use factory_adapters::registry::RegistrySource;
 use factory_domain::TalosVersion;
-use factory_domain::ports::ImageTarget;
+use factory_domain::ports::{Amount, ImageTarget};
 
 use crate::cli::MirrorArguments;
 use crate::settings::{Checked, Settings};
@@ -60,7 +60,8 @@ pub async fn run(settings: &Settings, checked: &Checked, arguments: &MirrorArgum
 fn target(settings: &Settings, arguments: &MirrorArguments) -> Result<Arc<dyn ImageTarget>, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("--to {}: {error}", arguments.to);
     if let Some(directory) = arguments.to.strip_prefix(wiring::OCI_LAYOUT) {
-        let layouts = LayoutTarget::open(Path::new(directory)).map_err(|error| wrong(&error))?;
+        let present = if arguments.check { Present::Checked } else { Present::Trusted };
+        let layouts = LayoutTarget::open(Path::new(directory), present).map_err(|error| wrong(&error))?;
         return Ok(Arc::new(layouts));
     }
     let options = wiring::registry_options(settings);
@@ -70,7 +71,7 @@ fn target(settings: &Settings, arguments: &MirrorArguments) -> Result<Arc<dyn Im
 
 fn tell(report: &Report, dry_run: bool) -> Result<(), String> {
     let amount =
-        |amount: Amount| format!("{} blobs, {}", amount.blobs, ByteSize(amount.bytes).display().iec());
+        |amount: Amount| format!("{} blobs, {}", amount.items, ByteSize(amount.bytes).display().iec());
     let (images, copied) = if dry_run { ("to copy", "to send") } else { ("copied", "sent") };
     println!("{} images {images}, {} manifests", report.images, report.manifests);
     println!("{copied}: {}", amount(report.copied));

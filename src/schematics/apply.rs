@@ -1,6 +1,7 @@
 //! `image-factory schematic apply`: schematics out of files, created here or in a running factory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use factory_adapters::remote_factory::RemoteFactory;
 use factory_adapters::schematic_files::{list_schematics, read_schematic};
@@ -9,16 +10,17 @@ use factory_domain::ports::SchematicStore;
 use url::Url;
 
 use super::canonical;
+use crate::places::schematic_store;
 use crate::settings::{Checked, Settings};
 use crate::wiring::store_options;
 
 /// Where schematics are created.
 enum Target {
-    Store(EmbeddedStore),
+    Store(Arc<dyn SchematicStore>),
     Factory(RemoteFactory),
 }
 
-/// Creates the schematics of a directory or file, in the factory `to` or in the store of the configuration, and
+/// Creates the schematics of a directory or file, in the factory `to` or where the configuration keeps them, and
 /// prints a line with id and file for each.
 ///
 /// # Errors
@@ -57,15 +59,17 @@ pub async fn apply(
     if bad > 0 { Err(format!("{bad} of {} files were not applied", files.len())) } else { Ok(()) }
 }
 
-fn open(settings: &Settings, checked: &Checked) -> Result<EmbeddedStore, String> {
-    EmbeddedStore::open(&checked.store_path, store_options(settings)).map_err(|error| match error {
+fn open(settings: &Settings, checked: &Checked) -> Result<Arc<dyn SchematicStore>, String> {
+    let store = EmbeddedStore::open(&checked.store_path, store_options(settings));
+    let store = store.map_err(|error| match error {
         OpenError::InUse { path } => format!(
             "the store in {} belongs to a factory that runs: name its address, as in --to {}",
             path.display(),
             checked.external_url
         ),
         error => error.to_string(),
-    })
+    })?;
+    schematic_store(settings, Arc::new(store))
 }
 
 impl Target {

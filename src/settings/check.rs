@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::Settings;
+use super::{Settings, storage};
 
 /// What the settings come down to.
 #[derive(Clone, Debug)]
@@ -69,6 +69,7 @@ pub fn check(
         let given = &settings.build.overlay_sandbox;
         faults.push(format!("build.overlaySandbox is {given:?}: use \"preferred\", \"required\" or \"off\""));
     }
+    storage::check(&settings.artifacts, &settings.cache, &mut faults);
     for entry in &settings.registries {
         if entry.host.is_empty() {
             faults.push("registries: an entry has no host".to_owned());

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::{Registry, Settings};
+use super::storage::split_repository;
+use super::{OciRepository, Registry, Settings};
 
 /// The form in which keys are compared.
 fn plain(key: &str) -> String {
@@ -47,7 +48,7 @@ impl Keys {
     pub fn find_joined(&self, text: &str) -> Option<String> {
         let joined = |path: &str| plain(path).replace('.', "");
         let wanted = joined(text);
-        self.paths().into_iter().find(|path| joined(path) == wanted)
+        self.paths().into_iter().chain(self.texts()).find(|path| joined(path) == wanted)
     }
 
     /// The canonical path closest to `path`.
@@ -55,11 +56,35 @@ impl Keys {
         closest(path, &self.paths())
     }
 
+    /// The path of every section that may be written as one text.
+    pub fn texts(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        collect_texts("", &self.defaults, &mut out);
+        out
+    }
+
     /// The path of every leaf.
     pub fn paths(&self) -> Vec<String> {
         let mut out = Vec::new();
         collect("", &self.defaults, &mut out);
         out
+    }
+}
+
+/// Whether a section is a repository, which may be written as one text.
+fn is_repository(section: &serde_json::Map<String, Value>) -> bool {
+    let schema = serde_json::to_value(OciRepository::default()).unwrap_or_default();
+    schema.as_object().is_some_and(|schema| schema.keys().eq(section.keys()))
+}
+
+fn collect_texts(prefix: &str, value: &Value, out: &mut Vec<String>) {
+    let Value::Object(map) = value else { return };
+    if is_repository(map) {
+        return out.push(prefix.to_owned());
+    }
+    for (key, value) in map {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        collect_texts(&path, value, out);
     }
 }
 
@@ -129,6 +154,10 @@ fn rewrite(
                 items.into_iter().map(|item| rewrite(item, &schema, prefix, unknown, &paths)).collect(),
             )
         }
+        (Value::String(text), Value::Object(section)) if is_repository(section) => split_repository(&text)
+            .into_iter()
+            .map(|(key, part)| (key.to_owned(), Value::String(part)))
+            .collect(),
         // One text where a list is meant is a list of one.
         (Value::String(text), Value::Array(_)) => Value::Array(vec![Value::String(text)]),
         (given, _) => given,
@@ -198,6 +227,17 @@ mod tests {
         );
         assert_eq!(keys.find_joined("STORE_MAX_BYTES").as_deref(), Some("store.maxBytes"));
         assert_eq!(keys.find_joined("HTTP"), None);
+    }
+
+    #[test]
+    fn a_repository_may_be_one_text() {
+        let (keys, mut unknown) = (Keys::new(), Vec::new());
+        let given = json!({"artifacts": {"schematic": "r.example.com/a/b/c"}, "http": "x"});
+        let out = keys.canonical(given, &mut unknown);
+        let repository = json!({"registry": "r.example.com", "namespace": "a/b", "repository": "c"});
+        assert_eq!(out, json!({"artifacts": {"schematic": repository}, "http": "x"}));
+        let path = keys.find_joined("ARTIFACTS_INSTALLER_INTERNAL");
+        assert_eq!(path.as_deref(), Some("artifacts.installer.internal"));
     }
 
     #[test]

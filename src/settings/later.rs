@@ -17,40 +17,13 @@ pub(super) struct Later {
 
 const LATER: &[Later] = &[
     Later {
-        path: "secureBoot.azureKeyVault",
-        note: "keys in Azure Key Vault are not available in this version",
-        refused: None,
-    },
-    Later {
-        path: "secureBoot.awsKMS",
-        note: "keys in AWS KMS are not available in this version",
-        refused: None,
-    },
-    Later {
         path: "authentication",
         note: "authentication is not available in this version",
         refused: Some("enabled"),
     },
     Later { path: "enterprise", note: "this feature is not available in this version", refused: None },
     Later { path: "audit", note: "the audit log is not available in this version", refused: None },
-    Later {
-        path: "cache.oci",
-        note: "assets are streamed from their recipe; no registry caches them",
-        refused: None,
-    },
-    Later {
-        path: "cache.s3",
-        note: "assets are streamed from their recipe; no bucket caches them",
-        refused: None,
-    },
-    Later { path: "cache.cdn", note: "there is no bucket to put a CDN in front of", refused: None },
     Later { path: "cache.gsa", note: "the factory signs with its own key", refused: None },
-    Later { path: "artifacts.schematic", note: "schematics live in the embedded store", refused: None },
-    Later {
-        path: "artifacts.installer",
-        note: "installer images are served by the factory itself",
-        refused: None,
-    },
     Later { path: "registry.debug", note: "log.level shows what registry clients do", refused: None },
 ];
 
@@ -99,9 +72,10 @@ mod tests {
     #[test]
     fn settings_without_effect_are_told_and_dangerous_ones_refused() {
         let mut given = json!({
-            "cache": {"oci": {"registry": "r"}, "signingKeyPath": "k"},
+            "cache": {"gsa": {"keyFile": "f"}, "signingKeyPath": "k"},
             "authentication": {"enabled": true},
-            "secureboot": {"enabled": "true", "aws-kms": {"region": "r"}},
+            "secureboot": {"enabled": "true"},
+            "enterprise": {"spdx": {"enabled": true}},
         });
         let (mut warnings, mut faults) = (Vec::new(), Vec::new());
         take_out(&mut given, &mut warnings, &mut faults);
@@ -110,6 +84,6 @@ mod tests {
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert_eq!(faults.len(), 1);
         assert!(faults[0].starts_with("authentication.enabled"));
-        assert!(covers("SECUREBOOT_AWSKMS_KEYID") && !covers("SECUREBOOT_FILE_SIGNINGKEYPATH"));
+        assert!(covers("ENTERPRISE_SPDX_CACHE_REGISTRY") && !covers("SECUREBOOT_FILE_SIGNINGKEYPATH"));
     }
 }

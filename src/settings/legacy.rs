@@ -13,11 +13,11 @@ const FLAGS: &[(&str, &str)] = &[
     ("insecure-image-registry", "artifacts.core.insecure"),
     ("registry-refresh-interval", "artifacts.refreshInterval"),
     ("talos-versions-recheck-interval", "artifacts.talosVersionRecheckInterval"),
-    ("schematic-service-repository", "artifacts.schematic.repository"),
+    ("schematic-service-repository", "artifacts.schematic"),
     ("insecure-schematic-service-repository", "artifacts.schematic.insecure"),
-    ("installer-internal-repository", "artifacts.installer.internal.repository"),
+    ("installer-internal-repository", "artifacts.installer.internal"),
     ("insecure-installer-internal-repository", "artifacts.installer.internal.insecure"),
-    ("installer-external-repository", "artifacts.installer.external.repository"),
+    ("installer-external-repository", "artifacts.installer.external"),
     ("installer-base-image", "artifacts.core.components.installerBase"),
     ("installer-image", "artifacts.core.components.installer"),
     ("imager-image", "artifacts.core.components.imager"),
@@ -30,7 +30,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("container-signature-issuer", "containerSignature.issuer"),
     ("container-signature-pubkey", "containerSignature.publicKeyFile"),
     ("container-signature-pubkey-hashalgo", "containerSignature.publicKeyHashAlgo"),
-    ("cache-repository", "cache.oci.repository"),
+    ("cache-repository", "cache.oci"),
     ("insecure-cache-repository", "cache.oci.insecure"),
     ("cache-signing-key-path", "cache.signingKeyPath"),
     ("cache-s3-enabled", "cache.s3.enabled"),
@@ -144,7 +144,9 @@ mod tests {
         let keys = Keys::new();
         for (flag, key) in FLAGS {
             assert!(
-                keys.paths().iter().any(|path| path == key) || super::super::later::covers(key),
+                keys.paths().iter().any(|path| path == key)
+                    || keys.texts().iter().any(|path| path == key)
+                    || super::super::later::covers(key),
                 "{flag} → {key}"
             );
         }

@@ -296,10 +296,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_reference_loads_with_warnings() {
-        let yaml = "http:\n  httpListenAddr: :8080\n  externalURL: https://f.example/\ncache:\n  oci:\n    registry: r\n  signingKeyPath: /k\n  s3:\n    enabled: false\nsecureBoot:\n  enabled: false\nartifacts:\n  schematic:\n    registry: r\n  core:\n    registry: ghcr.io\nenterprise:\n";
+    fn a_file_of_the_reference_loads_and_keeps_its_places() {
+        let yaml = "http:\n  httpListenAddr: :8080\n  externalURL: https://f.example/\ncache:\n  oci:\n    registry: r\n  signingKeyPath: /k\n  gsa:\n    keyFile: x\n  s3:\n    enabled: false\nsecureBoot:\n  enabled: false\nartifacts:\n  schematic:\n    registry: r\n  installer:\n    internal: r.example.com/installers\n  core:\n    registry: ghcr.io\nenterprise:\n";
         let (settings, warnings) = with(&[("reference.yaml", yaml)], &[], &[]).unwrap();
         assert_eq!(settings.cache.signing_key_path, "/k");
-        assert!(warnings.iter().any(|w| w.contains("artifacts.schematic")), "{warnings:?}");
+        let place = settings.artifacts.schematic.place("x").unwrap().unwrap();
+        assert_eq!(place.path.unwrap().as_str(), "siderolabs/image-factory/schematics");
+        let place = settings.artifacts.installer.internal.place("x").unwrap().unwrap();
+        assert_eq!((place.registry.as_str(), place.path.unwrap().as_str()), ("r.example.com", "installers"));
+        assert!(warnings.iter().any(|w| w.contains("cache.gsa")), "{warnings:?}");
+        assert!(!warnings.iter().any(|w| w.contains("artifacts.schematic")), "{warnings:?}");
     }
 }

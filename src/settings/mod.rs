@@ -10,13 +10,17 @@ mod legacy;
 mod load;
 mod print;
 mod secure_boot;
+mod storage;
 mod values;
 
 pub use check::{Checked, check};
 pub use legacy::translate_arguments;
 pub use load::{Source, load};
 pub use print::{Format, print};
-pub use secure_boot::{KeySource, SecureBoot, SecureBootFile, SecureBootPkcs11};
+pub use secure_boot::{
+    KeySource, SecureBoot, SecureBootAwsKms, SecureBootAzureKeyVault, SecureBootFile, SecureBootPkcs11,
+};
+pub use storage::{Cdn, Installer, OciRepository, Place, S3};
 pub use values::{Duration, Size};
 
 use serde::{Deserialize, Serialize};
@@ -33,9 +37,9 @@ pub struct Settings {
     pub build: Build,
     /// How source images are verified.
     pub container_signature: ContainerSignature,
-    /// The factory's key and its caches in memory.
+    /// The factory's key and its caches.
     pub cache: Cache,
-    /// Where release images come from.
+    /// Where release images come from, and where schematics and installers live.
     pub artifacts: Artifacts,
     /// Signed boot files.
     pub secure_boot: SecureBoot,
@@ -164,8 +168,8 @@ impl Default for ContainerSignature {
     }
 }
 
-/// `cache`: the factory's key and its caches in memory.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// `cache`: the factory's key and its caches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cache {
     /// PEM private key (ECDSA P-256) that signs what the factory publishes. Empty: one is generated in the
@@ -173,6 +177,24 @@ pub struct Cache {
     pub signing_key_path: String,
     /// Schematics in memory.
     pub schematic: SchematicCache,
+    /// Whole assets in a registry. Not used beside a bucket.
+    pub oci: OciRepository,
+    /// Whole assets in a bucket.
+    pub s3: S3,
+    /// A CDN in front of that bucket.
+    pub cdn: Cdn,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            signing_key_path: String::new(),
+            schematic: SchematicCache::default(),
+            oci: OciRepository::without_registry("siderolabs/image-factory", "cache"),
+            s3: S3::default(),
+            cdn: Cdn::default(),
+        }
+    }
 }
 
 /// `cache.schematic`: schematics in memory.
@@ -192,12 +214,16 @@ impl Default for SchematicCache {
     }
 }
 
-/// `artifacts`: where release images come from.
+/// `artifacts`: where release images come from, and where schematics and installers live.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Artifacts {
     /// Source of all release images.
     pub core: Core,
+    /// Where schematics live. Without a registry: in the bucket of `cache.s3`, else in the embedded store.
+    pub schematic: OciRepository,
+    /// Where installer images are pushed to and pulled from.
+    pub installer: Installer,
     /// How often the lists of versions are refreshed.
     pub talos_version_recheck_interval: Duration,
     /// How long registry credentials and tokens are used before they are read again.
@@ -208,6 +234,8 @@ impl Default for Artifacts {
     fn default() -> Self {
         Self {
             core: Core::default(),
+            schematic: OciRepository::without_registry("siderolabs/image-factory", "schematics"),
+            installer: Installer::default(),
             talos_version_recheck_interval: Duration::from_secs(15 * 60),
             refresh_interval: Duration::from_secs(5 * 60),
         }

@@ -12,6 +12,11 @@ pub struct SecureBoot {
     pub file: SecureBootFile,
     /// Keys in a token.
     pub pkcs11: SecureBootPkcs11,
+    /// Keys in AWS KMS.
+    #[serde(rename = "awsKMS")]
+    pub aws_kms: SecureBootAwsKms,
+    /// Keys in Azure Key Vault.
+    pub azure_key_vault: SecureBootAzureKeyVault,
 }
 
 /// `secureBoot.file`: keys in PEM files, PKCS#1 or PKCS#8, the latter encrypted or not.
@@ -54,6 +59,37 @@ pub struct SecureBootPkcs11 {
     pub pcr_key_label: String,
 }
 
+/// `secureBoot.awsKMS`: keys in AWS KMS, in builds with the feature `aws-kms`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecureBootAwsKms {
+    /// Id, ARN or alias of the key that signs UKIs, systemd-boot and firmware variables.
+    #[serde(rename = "keyID")]
+    pub key_id: String,
+    /// The same of the key that signs PCR policies.
+    #[serde(rename = "pcrKeyID")]
+    pub pcr_key_id: String,
+    /// PEM file with the certificate of the first key.
+    pub cert_path: String,
+    /// The certificate in AWS Certificate Manager instead.
+    #[serde(rename = "certARN")]
+    pub cert_arn: String,
+    /// Region; that of the environment when empty.
+    pub region: String,
+}
+
+/// `secureBoot.azureKeyVault`: keys in Azure Key Vault, in builds with the feature `azure-key-vault`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecureBootAzureKeyVault {
+    /// Address of the vault.
+    pub url: String,
+    /// Name of the certificate, whose key signs UKIs, systemd-boot and firmware variables.
+    pub certificate_name: String,
+    /// Name of the key that signs PCR policies.
+    pub key_name: String,
+}
+
 /// Where the keys come from.
 #[derive(Clone, Copy, Debug)]
 pub enum KeySource<'a> {
@@ -61,15 +97,43 @@ pub enum KeySource<'a> {
     File(&'a SecureBootFile),
     /// A token.
     Pkcs11(&'a SecureBootPkcs11),
+    /// AWS KMS.
+    AwsKms(&'a SecureBootAwsKms),
+    /// Azure Key Vault.
+    AzureKeyVault(&'a SecureBootAzureKeyVault),
+}
+
+impl KeySource<'_> {
+    /// The section of the configuration.
+    pub fn section(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Pkcs11(_) => "pkcs11",
+            Self::AwsKms(_) => "awsKMS",
+            Self::AzureKeyVault(_) => "azureKeyVault",
+        }
+    }
 }
 
 impl SecureBoot {
     /// Where the keys come from; the settings were checked before.
     pub fn source(&self) -> KeySource<'_> {
-        match self.pkcs11 == SecureBootPkcs11::default() {
-            true => KeySource::File(&self.file),
-            false => KeySource::Pkcs11(&self.pkcs11),
-        }
+        self.sources().into_iter().next().unwrap_or(KeySource::File(&self.file))
+    }
+
+    /// Every place that something is configured for.
+    fn sources(&self) -> Vec<KeySource<'_>> {
+        let Self { enabled: _, file, pkcs11, aws_kms, azure_key_vault } = self;
+        let all = [
+            (*file != SecureBootFile::default(), KeySource::File(file)),
+            (*pkcs11 != SecureBootPkcs11::default(), KeySource::Pkcs11(pkcs11)),
+            (*aws_kms != SecureBootAwsKms::default(), KeySource::AwsKms(aws_kms)),
+            (
+                *azure_key_vault != SecureBootAzureKeyVault::default(),
+                KeySource::AzureKeyVault(azure_key_vault),
+            ),
+        ];
+        all.into_iter().filter(|(is_set, _)| *is_set).map(|(_, source)| source).collect()
     }
 
     /// Adds a line for every fault.
@@ -89,9 +153,16 @@ impl SecureBoot {
         if !self.enabled {
             return;
         }
-        let token = &self.pkcs11;
-        if *token != SecureBootPkcs11::default() && *file != SecureBootFile::default() {
-            faults.push("secureBoot: configure file or pkcs11, not both".to_owned());
+        let sources: Vec<_> = self.sources().iter().map(KeySource::section).collect();
+        if sources.len() > 1 {
+            faults.push(format!(
+                "secureBoot: keys come from one place, configure one of {}",
+                sources.join(", ")
+            ));
+        }
+        let aws = &self.aws_kms;
+        if !aws.cert_path.is_empty() && !aws.cert_arn.is_empty() {
+            faults.push("secureBoot.awsKMS: set certPath or certARN, not both".to_owned());
         }
         let (section, wanted) = match self.source() {
             KeySource::File(file) => (
@@ -110,6 +181,19 @@ impl SecureBoot {
                     ("signingKeyLabel", &token.signing_key_label),
                     ("signingCertPath", &token.signing_cert_path),
                     ("pcrKeyLabel", &token.pcr_key_label),
+                ],
+            ),
+            KeySource::AwsKms(aws) => {
+                let certificate = if aws.cert_arn.is_empty() { &aws.cert_path } else { &aws.cert_arn };
+                let keys = vec![("keyID", &aws.key_id), ("pcrKeyID", &aws.pcr_key_id)];
+                ("awsKMS", [keys, vec![("certPath", certificate)]].concat())
+            }
+            KeySource::AzureKeyVault(azure) => (
+                "azureKeyVault",
+                vec![
+                    ("url", &azure.url),
+                    ("certificateName", &azure.certificate_name),
+                    ("keyName", &azure.key_name),
                 ],
             ),
         };
@@ -149,6 +233,26 @@ mod tests {
         settings.file.signing_key_path = "k".into();
         settings.file.pcr_key_path = "p".into();
         assert!(faults(&settings).is_empty());
+    }
+
+    #[test]
+    fn keys_come_from_one_place() {
+        let aws = SecureBootAwsKms { key_id: "alias/uki".into(), ..SecureBootAwsKms::default() };
+        let mut settings = SecureBoot { enabled: true, aws_kms: aws, ..SecureBoot::default() };
+        assert!(faults(&settings)[0].contains("secureBoot.awsKMS lacks pcrKeyID, certPath"));
+        settings.aws_kms.pcr_key_id = "alias/pcr".into();
+        settings.aws_kms.cert_arn = "arn:aws:acm:eu-central-1:1:certificate/1".into();
+        assert!(faults(&settings).is_empty());
+        settings.aws_kms.cert_path = "c.pem".into();
+        assert_eq!(faults(&settings), ["secureBoot.awsKMS: set certPath or certARN, not both"]);
+        settings.aws_kms.cert_path.clear();
+        settings.azure_key_vault.url = "https://name.vault.azure.net/".into();
+        let said = faults(&settings);
+        assert_eq!(
+            said,
+            ["secureBoot: keys come from one place, configure one of awsKMS, azureKeyVault"],
+            "{said:?}"
+        );
     }
 
     #[test]

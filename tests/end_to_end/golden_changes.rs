@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::golden::comparison::Comparison;
-use crate::golden::{lines, rules, text_of};
+use crate::golden::comparison::{Comparison, Difference, Exception, judge};
+use crate::golden::{are_ours, lines, rules, text_of};
 
 /// Places whose values are free: kinds of structures and ends of paths, where `*` is any item of a list.
 const FREE: &[(&str, &str)] = &[
@@ -136,8 +136,38 @@ fn golden_structures_cannot_change_unnoticed() {
     );
     for free in FREE {
         assert!(
-            unnoticed.iter().any(|place| is_for(free, place)) || lines.is_empty(),
+            unnoticed.iter().any(|place| is_for(free, place)) || !are_ours() || lines.is_empty(),
             "{free:?} is not free"
         );
     }
+}
+
+#[test]
+fn golden_digests_stand_for_contents() {
+    let digest = |letter: &str| letter.repeat(64);
+    let thing =
+        |a: &str, b: &str| serde_json::json!({"a": digest(a), "b": format!("blobs/{}.tar", digest(b))});
+    let comparison = Comparison::default();
+    let count = |version: &str, recorded: &Value, ours: &Value| {
+        comparison.differences(version, "", recorded, ours).len()
+    };
+    assert_eq!(count("v1", &thing("1", "2"), &thing("a", "b")), 0, "others, but in the same places");
+    assert_eq!(count("v1", &thing("2", "1"), &thing("b", "a")), 0, "and so elsewhere");
+    assert_eq!(count("v1", &thing("2", "1"), &thing("a", "b")), 2, "the contents are exchanged");
+    assert_eq!(count("v1", &thing("3", "4"), &thing("c", "c")), 1, "two contents have become one");
+    assert_eq!(count("v2", &thing("2", "1"), &thing("a", "b")), 0, "another version has other contents");
+}
+
+#[test]
+#[should_panic(expected = "there is no such difference any more")]
+fn golden_exceptions_for_nothing_are_told() {
+    assert!(are_ours(), "there is no such difference any more: lines from elsewhere need not have them all");
+    const IDLE: Exception = Exception { case: "*", path: "a|b", what: "1, not *", why: "because" };
+    let found = |path: &str, what: &str| {
+        vec![Difference { case: "x".to_owned(), path: path.to_owned(), what: what.to_owned() }]
+    };
+    judge(&found("b", "1, not 2"), &[IDLE]);
+    let outcome = std::panic::catch_unwind(|| judge(&found("b", "3, not 2"), &[]));
+    assert!(outcome.is_err(), "a difference that is on no list");
+    judge(&[], &[IDLE]);
 }

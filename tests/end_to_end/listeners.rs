@@ -2,7 +2,7 @@
 
 use crate::EXTENDED;
 use crate::support::fixture::NEWEST;
-use crate::support::tools::{says, text};
+use crate::support::tools::{says, success, text};
 use crate::support::{Client, Config, Fixture, Server};
 
 #[test]
@@ -58,6 +58,20 @@ fn tls_and_plain_http_side_by_side() {
         )
         .contains(NEWEST)
     );
+
+    // Registry clients come this way too.
+    let trusted = home.path().join("certificates");
+    std::fs::create_dir(&trusted).unwrap();
+    std::fs::copy(&cert, trusted.join("ca.crt")).unwrap();
+    let image = format!("docker://{}/installer/{schematic}:{NEWEST}", server.address);
+    let (copy, state) = (home.path().join("copy"), home.path().join("podman"));
+    let skopeo = ["--insecure-policy", "copy", "--all", "--src-cert-dir", text(&trusted), &image];
+    success("skopeo", "skopeo", &[&skopeo[..], &[&format!("dir:{}", text(&copy))]].concat());
+    assert!(copy.join("manifest.json").exists());
+    let (root, run) = (state.join("root"), state.join("run"));
+    let podman =
+        ["--root", text(&root), "--runroot", text(&run), "--storage-driver", "vfs", "pull", "--quiet"];
+    success("podman", "podman", &[&podman[..], &["--cert-dir", text(&trusted), &image]].concat());
     server.stop();
 }
 

@@ -23,6 +23,8 @@ mod golden_assets;
 mod golden_changes;
 mod golden_http;
 mod golden_installers;
+#[cfg(any(feature = "aws-kms", feature = "azure-key-vault"))]
+mod key_services;
 mod keyless;
 mod kills;
 mod limits;
@@ -39,6 +41,7 @@ mod secure_boot;
 mod self_hosting;
 mod shutdown;
 mod space;
+mod storage;
 mod trust;
 
 /// A schematic without any content.

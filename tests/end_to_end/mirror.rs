@@ -124,6 +124,21 @@ fn a_copy_does_what_the_release_does() {
     assert_eq!((told(&again, "sent"), told(&again, "there already")), (0, planned), "{again}");
     assert_eq!(blobs(&directory), before);
 
+    // What the medium damages is found when somebody asks for that.
+    let victim = directory
+        .join("siderolabs/imager/blobs/sha256")
+        .join(&registry.layers("siderolabs/imager", NEWEST)[0]);
+    std::fs::write(&victim, b"damaged").unwrap();
+    assert_eq!(told(&mirrored(&source, home.path(), &arguments), "sent"), 0, "it was looked at");
+    let checked = mirrored(&source, home.path(), &[&arguments[..], &["--check"]].concat());
+    assert_eq!(told(&checked, "sent"), 1, "{checked}");
+    assert_eq!(blobs(&directory), before);
+
+    // Other tools read the directory too.
+    let image = format!("oci:{}:{NEWEST}", text(&directory.join("siderolabs/imager")));
+    let seen = crate::support::tools::says("skopeo", "skopeo", &["inspect", "--raw", &image]);
+    assert_eq!(seen.as_bytes(), registry.manifest("siderolabs/imager", NEWEST).1);
+
     // From here on there is no way to the release. Something carries the copy.
     registry.stop();
     let there = home.path().join("there");
@@ -143,6 +158,14 @@ fn a_copy_does_what_the_release_does() {
     assert_eq!(gives(&Config::on_registry(&far, &fixture)), want, "{said}");
     let again = mirrored(&copy, home.path(), &arguments);
     assert_eq!(told(&again, "sent"), 0, "{again}");
+    let Some(cosign) = crate::support::fixture::cosign() else { return };
+    for image in [format!("imager:{NEWEST}"), format!("imager:{OLDEST_UKI}"), "util-tools:2.39.1".to_owned()]
+    {
+        let image = format!("{}/siderolabs/{image}", far.address);
+        let arguments = ["verify", "--private-infrastructure", "--key", text(&fixture.key), &image];
+        let output = Command::new(&cosign).args(arguments).env("HOME", home.path()).output().unwrap();
+        assert!(output.status.success(), "{image}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -15,10 +15,10 @@ use crate::support::{Config, Fixture, Server};
 use crate::{EMPTY, EXTENDED};
 
 /// A set of keys that the program made.
-struct Keys(PathBuf);
+pub struct Keys(PathBuf);
 
 impl Keys {
-    fn make(folder: PathBuf) -> Self {
+    pub fn make(folder: PathBuf) -> Self {
         let output =
             Command::new(PROGRAM).args(["secureboot", "generate-keys", text(&folder)]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -26,7 +26,7 @@ impl Keys {
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         text(&self.0.join(name)).to_owned()
     }
 
@@ -39,15 +39,19 @@ impl Keys {
     }
 }
 
-struct Downloads {
-    server: Server,
-    keys: Keys,
-    fixture: Fixture,
+/// A factory that signs with such a set.
+pub struct Downloads {
+    /// The factory.
+    pub server: Server,
+    /// The set.
+    pub keys: Keys,
+    /// The release.
+    pub fixture: Fixture,
     home: tempfile::TempDir,
 }
 
 impl Downloads {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let fixture = Fixture::find()?;
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let keys = Keys::make(home.path().join("keys"));
@@ -60,7 +64,7 @@ impl Downloads {
         self.server.client.save(&Server::image(schematic, version, name), self.home.path())
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    pub fn folder(&self, name: &str) -> PathBuf {
         let folder = self.home.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         folder

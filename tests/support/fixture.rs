@@ -39,6 +39,16 @@ pub fn cosign() -> Option<PathBuf> {
     wanted("IMAGE_FACTORY_COSIGN")
 }
 
+/// The S3 server.
+pub fn versitygw() -> Option<PathBuf> {
+    wanted("IMAGE_FACTORY_VERSITYGW")
+}
+
+/// A stand-in for AWS KMS.
+pub fn local_kms() -> Option<PathBuf> {
+    wanted("IMAGE_FACTORY_LOCAL_KMS")
+}
+
 /// The program that boots what was made.
 pub fn qemu_boot() -> Option<PathBuf> {
     wanted("IMAGE_FACTORY_QEMU_BOOT")

@@ -4,13 +4,17 @@
 //! Both test binaries include this folder and none uses all of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod bucket;
 pub mod client;
 pub mod fixture;
 pub mod process;
 pub mod registry;
+#[path = "../../crates/adapters/tests/adapters/sources/scripted.rs"]
+pub mod scripted;
 pub mod server;
 pub mod tools;
 
+pub use bucket::{Bucket, Cdn};
 pub use client::{Answer, Client};
 pub use fixture::Fixture;
 pub use registry::Registry;

@@ -19,6 +19,7 @@ pub struct Registry {
     pub client: Client,
     process: Process,
     storage: PathBuf,
+    is_read_only: bool,
     home: TempDir,
 }
 
@@ -59,7 +60,7 @@ impl Registry {
         let address = format!("127.0.0.1:{}", free_port());
         let process = start(&address, &storage, is_read_only, home.path());
         let client = Client::new(&format!("http://{address}"));
-        Self { address, client, process, storage, home }
+        Self { address, client, process, storage, is_read_only, home }
     }
 
     /// Ends it. It may be started again.
@@ -69,7 +70,7 @@ impl Registry {
 
     /// Starts it again at the same address.
     pub fn start_again(&mut self) {
-        self.process = start(&self.address, &self.storage, true, self.home.path());
+        self.process = start(&self.address, &self.storage, self.is_read_only, self.home.path());
     }
 
     /// The requests that it has answered since it was started.
@@ -153,6 +154,12 @@ impl Registry {
         }
         let children = document["manifests"].as_array().expect("an index").iter();
         children.flat_map(|child| self.layers(repository, &format!("sha256:{}", hex(child)))).collect()
+    }
+
+    /// A blob; `None` when there is none.
+    pub fn blob(&self, repository: &str, hex: &str) -> Option<Vec<u8>> {
+        let answer = self.client.get(&format!("/v2/{repository}/blobs/sha256:{hex}"));
+        (answer.status == 200).then_some(answer.body)
     }
 
     /// Changes a blob on the registry's disk by flipping one bit in its middle. The registry sends it as it is.

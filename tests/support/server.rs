@@ -31,6 +31,8 @@ pub struct Config {
     pub runner: Vec<String>,
     /// The host under which machines reach the plain listener for iPXE; no such listener when empty.
     pub pxe_host: String,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// The certificate that the client trusts; the main listener then speaks TLS.
     pub certificate: Option<String>,
 }
@@ -142,6 +144,7 @@ impl Server {
             None => Command::new(PROGRAM),
         };
         command.args(["serve", "--config"]).arg(&file).env("HOME", home).current_dir(home);
+        command.envs(config.environment.iter().map(|(name, value)| (name, value)));
         let log = home.join("image-factory.log");
         let mut process = Process::start(
             "image-factory",

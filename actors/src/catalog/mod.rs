@@ -109,6 +109,17 @@ pub enum CatalogError {
     Crashed(#[from] Crashed),
 }
 
+impl CatalogError {
+    /// Whether the source of releases does not answer.
+    pub fn is_source_down(&self) -> bool {
+        match self {
+            Self::NoList(_) => true,
+            Self::Fetch(error) => error.is_source_down(),
+            _ => false,
+        }
+    }
+}
+
 impl From<AskError<FetchError>> for CatalogError {
     fn from(error: AskError<FetchError>) -> Self {
         match error {

@@ -11,14 +11,16 @@ use bytes::Bytes;
 use factory_domain::mirror::{
     ATTACHED_SUFFIXES, Links, OCI_INDEX, Platforms, attached_tag, index_of, is_index_type, referrers_tag,
 };
-use factory_domain::ports::{BlobStream, Descriptor, RawManifest, Reference, Repository, SourceError};
+use factory_domain::ports::{
+    Amount, BlobStream, Descriptor, RawManifest, Reference, Repository, SourceError,
+};
 use factory_formats::Digest;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::plan::Wanted;
-use super::{Amount, Mirror, MirrorError, Report};
+use super::{Mirror, MirrorError, Report};
 
 /// Attempts for one blob.
 const ATTEMPTS: u32 = 4;
@@ -57,7 +59,7 @@ impl Counter {
     }
 
     fn amount(&self) -> Amount {
-        Amount { blobs: self.blobs.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        Amount { items: self.blobs.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use factory_domain::catalog::InvalidCatalog;
 use factory_domain::mirror::{InvalidManifest, NoSuchVersion, Platforms, VersionSelection};
 use factory_domain::ports::{
-    ImageTarget, ReleaseSource, Repository, SignatureCheck, SourceError, VerifyError,
+    Amount, ImageTarget, ReleaseSource, Repository, SignatureCheck, SourceError, VerifyError,
 };
 use factory_domain::version::usable_versions;
 use factory_domain::{Arch, TalosVersion};
@@ -128,15 +128,6 @@ pub struct Report {
     pub manifests: u64,
     /// Images that are not there, with the reason, sorted by name.
     pub failed: Vec<(String, MirrorError)>,
-}
-
-/// So many blobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// How many.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// One act of copying.

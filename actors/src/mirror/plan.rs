@@ -8,8 +8,8 @@ use factory_domain::catalog::{ExtensionCatalog, OverlayCatalog};
 use factory_domain::mirror::{Component, Platforms, components_of};
 use factory_domain::ports::Repository;
 use factory_formats::Digest;
-use futures_util::StreamExt as _;
 use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{Extensions, IMAGES_AT_A_TIME, Mirror, MirrorError};
 
@@ -181,16 +181,17 @@ impl Mirror {
             }
             wanted.retain(|entry| names.iter().any(|name| is_named(entry.repository.as_str(), name)));
         }
-        for entry in wanted {
-            let tags = self.own_tag(&entry.repository, &entry.tag, &entry.digest).await?;
-            needs.images.push(Wanted {
+        let images = wanted.into_iter().map(|entry| async move {
+            Ok::<_, MirrorError>(Wanted {
                 repository: entry.repository.clone(),
                 digest: entry.digest,
-                tags,
+                tags: self.own_tag(&entry.repository, &entry.tag, &entry.digest).await?,
                 platforms: self.platforms(),
                 needs: Vec::new(),
-            });
-        }
+            })
+        });
+        let images: Vec<Wanted> = stream::iter(images).buffered(IMAGES_AT_A_TIME).try_collect().await?;
+        needs.images.extend(images);
         Ok(())
     }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use factory_adapters::oci_layout::{LayoutTarget, OciLayouts};
+use factory_adapters::oci_layout::{LayoutTarget, OciLayouts, Present};
 use factory_adapters::testing::{MemorySource, SourceCall};
 use factory_domain::mirror::{attached_tag, referrers_tag};
 use factory_domain::ports::{Reference, Verified};
@@ -122,7 +122,7 @@ impl Release {
     }
 
     async fn copy(&self, versions: &str, options: Options) -> Report {
-        let target = LayoutTarget::open(self.copy.path()).unwrap();
+        let target = LayoutTarget::open(self.copy.path(), Present::Trusted).unwrap();
         let source = Arc::new(self.source.clone());
         let mirror =
             Mirror::new(source, Arc::clone(&self.doubts) as _, Arc::new(target), Arc::new(Silent), options);
@@ -142,7 +142,7 @@ impl Release {
 /// Everything that was looked at. What lies in one repository of a directory already is not sent for another.
 fn all(report: &Report) -> Amount {
     let Report { copied, skipped, .. } = report;
-    Amount { blobs: copied.blobs + skipped.blobs, bytes: copied.bytes + skipped.bytes }
+    Amount { items: copied.items + skipped.items, bytes: copied.bytes + skipped.bytes }
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn what_may_pass_is_tried_again_and_a_dry_run_does_nothing() {
     };
     // The lists are read first, and once.
     let report = {
-        let target = LayoutTarget::open(release.copy.path()).unwrap();
+        let target = LayoutTarget::open(release.copy.path(), Present::Trusted).unwrap();
         let (source, doubts) = (Arc::new(release.source.clone()), Arc::clone(&release.doubts) as _);
         let mirror = Mirror::new(source, doubts, Arc::new(target), Arc::new(Silent), release.options());
         let versions = mirror.select(&"latest".parse().unwrap()).await.unwrap();

@@ -100,6 +100,15 @@ impl PlanError {
         Self::Unmakable { what, reason: reason.to_string() }
     }
 
+    /// Whether the source of releases does not answer, and nothing else is wrong.
+    pub fn is_source_down(&self) -> bool {
+        match self {
+            Self::Catalog(error) => error.is_source_down(),
+            Self::Fetch(error) => error.is_source_down(),
+            _ => false,
+        }
+    }
+
     /// Whether a blob was evicted between finding and using it.
     pub(super) fn is_missing_blob(&self) -> bool {
         matches!(

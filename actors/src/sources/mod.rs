@@ -17,7 +17,7 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use factory_domain::Arch;
 use factory_domain::ports::{
-    BlobStore, Clock, Reference, ReleaseSource, Repository, SourceError, StoreError,
+    BlobStore, Clock, Reference, ReleaseSource, Repository, SourceError, StoreError, VerifyError,
 };
 use factory_formats::Digest;
 
@@ -129,6 +129,21 @@ pub enum FetchError {
     /// Work on it ended in a panic.
     #[error(transparent)]
     Crashed(#[from] Crashed),
+}
+
+impl FetchError {
+    /// Whether the source of releases does not answer.
+    pub fn is_source_down(&self) -> bool {
+        match self {
+            Self::Source(error) => is_down(error),
+            Self::Trust(TrustError::Verify(VerifyError::Unavailable { source, .. })) => is_down(source),
+            _ => false,
+        }
+    }
+}
+
+fn is_down(error: &SourceError) -> bool {
+    matches!(error, SourceError::Unavailable { .. } | SourceError::RateLimited { .. })
 }
 
 impl From<AskError<TrustError>> for FetchError {

@@ -1,5 +1,6 @@
 //! The world behind the ports: registries, signatures, stores, keys.
 
+pub mod bucket;
 pub mod clock;
 pub mod cosign;
 mod documents;
@@ -10,6 +11,7 @@ pub mod registry;
 pub mod remote_factory;
 pub mod sandbox;
 pub mod schematic_files;
+pub mod schematics;
 pub mod scratch;
 pub mod store;
 pub mod testing;

@@ -52,5 +52,5 @@ pub mod vhd;
 pub mod vmdk;
 pub mod xfs;
 
-pub use digest::Digest;
+pub use digest::{Digest, Digester};
 pub use layout::{Extent, Layout, LayoutBuilder, ReadBlob};

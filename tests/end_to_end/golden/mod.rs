@@ -8,10 +8,28 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+/// Where other lines of the same kinds are, when somebody has some.
+fn elsewhere() -> Option<PathBuf> {
+    std::env::var_os("GOLDEN_DIR").map(PathBuf::from)
+}
+
+/// Whether the lines are those that the lists of differences were made for.
+pub fn are_ours() -> bool {
+    elsewhere().is_none()
+}
+
+/// The folder of golden data that belongs to the tests.
+fn our_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
 /// The lines of a golden file; none, with a note, when the file is not there.
 pub fn lines(name: &str) -> Vec<Value> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let path = std::env::var_os("GOLDEN_DIR").map_or(ours, PathBuf::from).join(name);
+    lines_in(&elsewhere().unwrap_or_else(our_folder), name)
+}
+
+fn lines_in(folder: &Path, name: &str) -> Vec<Value> {
+    let path = folder.join(name);
     let Ok(text) = std::fs::read_to_string(&path) else {
         println!("skipped: {} is not there", path.display());
         return Vec::new();

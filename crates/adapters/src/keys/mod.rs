@@ -1,10 +1,20 @@
-//! Keys in files: the factory's own, and those of Secure Boot.
+//! Keys: the factory's own, and those of Secure Boot, in files, in tokens or held by a service.
 
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+#[cfg(feature = "azure-key-vault")]
+mod azure_key_vault;
 mod generate;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod rsa_file;
+#[cfg(any(feature = "aws-kms", feature = "azure-key-vault"))]
+mod service;
 
+#[cfg(feature = "aws-kms")]
+pub use aws_kms::{AwsKms, AwsKmsKey};
+#[cfg(feature = "azure-key-vault")]
+pub use azure_key_vault::{AzureKey, AzureKeyVault};
 pub use generate::{GenerateError, generate_secure_boot_keys};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Key, Token};

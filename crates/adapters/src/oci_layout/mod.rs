@@ -5,6 +5,7 @@
 //! referrers are found like in a registry: by tag, or as entries whose manifest names a `subject`.
 
 mod directory;
+mod listing;
 mod target;
 
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ use crate::documents::{
 };
 use directory::LayoutRoot;
 
-pub use target::LayoutTarget;
+pub use target::{LayoutTarget, Present};
 
 /// Annotation of an entry of `index.json` that holds its tag (OCI image specification, "Annotations").
 const REF_NAME: &str = "org.opencontainers.image.ref.name";

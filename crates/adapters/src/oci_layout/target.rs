@@ -11,27 +11,35 @@
 //! A blob has its name only when it is whole, checked and on the disk. So whoever is killed leaves a directory
 //! that is right in all it says, and whoever comes again finds what is there already.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use factory_domain::mirror::is_index_type;
+use factory_domain::mirror::OCI_INDEX;
 use factory_domain::ports::{BlobStream, ImageTarget, Reference, Repository, SourceError};
 use factory_formats::Digest;
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::REF_NAME;
-use crate::documents::index_entries;
+use super::listing::Entry;
 
 /// Ours alone: the name of no repository begins with a dot.
 const WORK: &str = ".mirror";
+
+/// What is thought of blobs that are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Present {
+    /// They are what their names say: that was checked when they were written.
+    Trusted,
+    /// They are read again, and replaced where the medium has damaged them.
+    Checked,
+}
 
 /// A directory of OCI image layouts that can be written to.
 #[derive(Clone)]
@@ -42,6 +50,7 @@ pub struct LayoutTarget {
 struct Shared {
     name: String,
     root: PathBuf,
+    present: Present,
     next: AtomicU64,
     /// Where blobs lie, whatever the repository. One that is needed in another too is linked there.
     known: Mutex<HashMap<Digest, PathBuf>>,
@@ -55,7 +64,7 @@ impl LayoutTarget {
     ///
     /// # Errors
     /// When it cannot be written to, or another process does so.
-    pub fn open(root: &Path) -> io::Result<Self> {
+    pub fn open(root: &Path, present: Present) -> io::Result<Self> {
         let work = root.join(WORK);
         fs::create_dir_all(&work)?;
         let lock_path = work.join("lock");
@@ -76,6 +85,7 @@ impl LayoutTarget {
             shared: Arc::new(Shared {
                 name: format!("OCI layouts in {}", root.display()),
                 root: root.to_owned(),
+                present,
                 next: AtomicU64::new(0),
                 known: Mutex::new(known),
                 indexing: Mutex::default(),
@@ -117,10 +127,20 @@ impl Shared {
     fn has_blob(&self, repository: &Repository, digest: &Digest) -> io::Result<bool> {
         let path = self.blob_path(repository, digest);
         if path.is_file() {
-            return Ok(true);
+            if self.present == Present::Trusted || digest_of(&path)? == *digest {
+                return Ok(true);
+            }
+            tracing::warn!(blob = %path.display(), "a blob is damaged and is copied again");
+            // Its links in other repositories are damaged like itself.
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+            fs::remove_file(&path)?;
+            return Ok(false);
         }
         let elsewhere = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         let Some(elsewhere) = elsewhere else { return Ok(false) };
+        if self.present == Present::Checked && digest_of(&elsewhere)? != *digest {
+            return Ok(false);
+        }
         self.prepare(repository)?;
         match fs::hard_link(&elsewhere, &path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -184,7 +204,8 @@ impl Shared {
         let digest = Digest::of(bytes);
         self.prepare(repository)?;
         let path = self.blob_path(repository, &digest);
-        if !path.is_file() {
+        // They are short: comparing costs nothing.
+        if fs::read(&path).ok().as_deref() != Some(bytes) {
             self.replace(&path, bytes)?;
         }
         let _indexing = self.indexing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,7 +215,7 @@ impl Shared {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", index_path.display()))
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                json!({"schemaVersion": 2, "mediaType": factory_domain::mirror::OCI_INDEX, "manifests": []})
+                json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []})
             }
             Err(error) => return Err(error),
         };
@@ -204,63 +225,6 @@ impl Shared {
         }
         self.replace(&index_path, &serde_json::to_vec_pretty(&index).map_err(io::Error::other)?)
     }
-}
-
-/// A manifest that an index gets.
-struct Entry<'a> {
-    digest: &'a Digest,
-    media_type: &'a str,
-    bytes: &'a [u8],
-    tag: Option<&'a str>,
-}
-
-impl Entry<'_> {
-    /// Puts it into an index; says whether that changed anything. Entries of others stay as they are.
-    fn enter(&self, index: &mut Value) -> bool {
-        if !index.get("manifests").is_some_and(Value::is_array) {
-            index["manifests"] = json!([]);
-        }
-        let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else { return false };
-        let before = entries.clone();
-        let digest = self.digest.to_string();
-        let is = |entry: &Value| entry.get("digest").and_then(Value::as_str) == Some(&digest);
-        if let Some(tag) = self.tag {
-            // What names it moves on; whoever wants the other by its digest still finds it.
-            for entry in entries.iter_mut().filter(|entry| tag_of(entry) == Some(tag) && !is(entry)) {
-                if let Some(annotations) = entry.get_mut("annotations").and_then(Value::as_object_mut) {
-                    annotations.remove(REF_NAME);
-                }
-            }
-            entries.retain(|entry| tag_of(entry).is_some() || !is(entry));
-        }
-        // Parts of an index are found through it.
-        if is_index_type(self.media_type) {
-            let parts: HashSet<String> = index_entries(self.bytes)
-                .unwrap_or_default()
-                .iter()
-                .filter(|part| part.artifact_type.is_none())
-                .map(|part| part.digest.to_string())
-                .collect();
-            entries.retain(|entry| {
-                let is_part = entry.get("digest").and_then(Value::as_str).is_some_and(|d| parts.contains(d));
-                tag_of(entry).is_some() || !is_part
-            });
-        }
-        let is_known =
-            entries.iter().any(|entry| is(entry) && self.tag.is_none_or(|tag| tag_of(entry) == Some(tag)));
-        if !is_known {
-            let mut entry = json!({"mediaType": self.media_type, "digest": digest, "size": self.bytes.len()});
-            if let Some(tag) = self.tag {
-                entry["annotations"] = json!({REF_NAME: tag});
-            }
-            entries.push(entry);
-        }
-        *entries != before
-    }
-}
-
-fn tag_of(entry: &Value) -> Option<&str> {
-    entry.get("annotations")?.get(REF_NAME)?.as_str()
 }
 
 /// Notes where blobs lie below a directory. Links are not followed.
@@ -278,6 +242,17 @@ fn find_blobs(directory: &Path, known: &mut HashMap<Digest, PathBuf>) -> io::Res
         }
     }
     Ok(())
+}
+
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(Digest::from_bytes(hash.finalize().into()));
+        };
+        hash.update(bytes);
+    }
 }
 
 /// A file that goes away unless it was kept.
@@ -381,70 +356,14 @@ impl ImageTarget for LayoutTarget {
 mod tests {
     use super::*;
 
-    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-
-    fn entry<'a>(digest: &'a Digest, bytes: &'a [u8], tag: Option<&'a str>) -> Entry<'a> {
-        Entry { digest, media_type: IMAGE, bytes, tag }
-    }
-
-    fn shown(index: &Value) -> Vec<(String, Option<&str>)> {
-        let entries = index["manifests"].as_array().unwrap().iter();
-        entries.map(|entry| (entry["digest"].as_str().unwrap().to_owned(), tag_of(entry))).collect()
-    }
-
-    #[test]
-    fn a_tag_moves_on_and_the_other_stays() {
-        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
-        let mut index = json!({"manifests": [], "more": 1});
-        assert!(entry(&one, b"1", None).enter(&mut index));
-        assert!(entry(&one, b"1", Some("v1")).enter(&mut index));
-        assert_eq!(shown(&index), [(one.to_string(), Some("v1"))], "once, with its tag");
-        assert!(!entry(&one, b"1", Some("v1")).enter(&mut index), "nothing new");
-        assert!(!entry(&one, b"1", None).enter(&mut index));
-        assert!(entry(&one, b"1", Some("v1.0")).enter(&mut index));
-        assert!(entry(&two, b"2", Some("v1")).enter(&mut index));
-        assert_eq!(shown(&index).len(), 3);
-        assert!(shown(&index).contains(&(two.to_string(), Some("v1"))));
-        assert!(shown(&index).contains(&(one.to_string(), None)), "by digest still");
-        assert_eq!(index["more"], 1, "what others wrote stays");
-    }
-
-    #[test]
-    fn parts_of_an_index_are_not_listed_and_referrers_are() {
-        let (part, referrer) = (Digest::of(b"part"), Digest::of(b"referrer"));
-        let mut index = json!({"manifests": []});
-        entry(&part, b"part", None).enter(&mut index);
-        entry(&referrer, b"referrer", None).enter(&mut index);
-        let parts = format!(
-            r#"{{"manifests":[{{"mediaType":"m","digest":"{part}","size":4}},
-                {{"mediaType":"m","digest":"{referrer}","size":8,"artifactType":"a"}}]}}"#
-        );
-        let whole = Digest::of(parts.as_bytes());
-        let list = Entry {
-            digest: &whole,
-            media_type: factory_domain::mirror::OCI_INDEX,
-            bytes: parts.as_bytes(),
-            tag: Some("v1"),
-        };
-        list.enter(&mut index);
-        assert_eq!(shown(&index), [(referrer.to_string(), None), (whole.to_string(), Some("v1"))]);
-    }
-
-    #[test]
-    fn an_index_without_a_list_gets_one() {
-        let mut index = json!({"schemaVersion": 2});
-        assert!(entry(&Digest::of(b"1"), b"1", Some("t")).enter(&mut index));
-        assert_eq!(shown(&index).len(), 1);
-    }
-
     #[test]
     fn one_process_at_a_time_and_no_leftovers() {
         let directory = tempfile::tempdir().unwrap();
-        let first = LayoutTarget::open(directory.path()).unwrap();
-        assert!(LayoutTarget::open(directory.path()).is_err());
+        let first = LayoutTarget::open(directory.path(), Present::Trusted).unwrap();
+        assert!(LayoutTarget::open(directory.path(), Present::Trusted).is_err());
         drop(first);
         fs::write(directory.path().join(".mirror/7"), b"half").unwrap();
-        let _again = LayoutTarget::open(directory.path()).unwrap();
+        let _again = LayoutTarget::open(directory.path(), Present::Trusted).unwrap();
         assert!(!directory.path().join(".mirror/7").exists());
     }
 }

@@ -3,10 +3,12 @@
 //! Each port is a small trait with documented failures. Adapters implement them; for each there is a
 //! twin in memory, and one suite of tests runs against both.
 
+mod asset_cache;
 mod blobs;
 mod clock;
 mod grub;
 mod keys;
+mod records;
 mod release;
 mod sandbox;
 mod schematics;
@@ -15,6 +17,7 @@ mod secure_boot;
 mod signatures;
 mod target;
 
+pub use asset_cache::{AssetBody, AssetCache, AssetStream, CacheError, CachedAsset};
 pub use blobs::{
     Amount, BlobInfo, BlobKind, BlobRef, BlobStore, BlobWriter, FactoryBlobs, Holdings, Lease, Record,
     RecordKey, RecordKind, StoreError, StoreUsage,
@@ -22,6 +25,7 @@ pub use blobs::{
 pub use clock::Clock;
 pub use grub::{CoreImage, GrubError, GrubImages};
 pub use keys::{KeyError, Signer};
+pub use records::SharedRecords;
 pub use release::{
     BlobStream, Descriptor, InvalidRepository, Platform, RawManifest, Reference, ReleaseSource, Repository,
     SourceError,

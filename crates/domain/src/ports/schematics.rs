@@ -21,4 +21,9 @@ pub trait SchematicStore: Send + Sync {
     /// # Errors
     /// [`StoreError`] when they could not be kept.
     async fn put(&self, id: &SchematicId, canonical: Bytes) -> Result<bool, StoreError>;
+
+    /// What keeps the store from answering, when it lies elsewhere and did not the last time.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }

@@ -5,12 +5,14 @@
 //! copied, and layers of our own come on top (52-installer-images.md, 2 to 4).
 
 mod base;
+mod data;
 mod docker;
 mod image;
 mod referrers;
 mod signature;
 
 pub use base::{BaseConfig, InvalidBase};
+pub use data::{DataImage, data_image};
 pub use docker::docker_archive;
 pub use image::{Image, ImageOptions, Layer, LayerType, UnknownLayerType, index};
 pub use referrers::{Referrer, Subject, empty_config, referrers, sigstore_referrer};

@@ -1,0 +1,89 @@
+//! The bytes of an asset out of a place that is not trusted to keep them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use factory_domain::ports::{AssetStream, CachedAsset};
+use factory_formats::{Digest, Digester};
+use futures_util::Stream;
+
+use super::Damaged;
+
+/// Bytes whose digest is checked while they are sent. The last piece is held back until all are known to be
+/// right: whoever got wrong ones did not get all, and notices by the length.
+pub struct CheckedStream {
+    inner: Option<AssetStream>,
+    digester: Digester,
+    digest: Digest,
+    size: u64,
+    at: u64,
+    held: Option<Bytes>,
+    damaged: Arc<Damaged>,
+}
+
+impl CheckedStream {
+    pub(super) fn new(inner: AssetStream, asset: &CachedAsset, damaged: Arc<Damaged>) -> Self {
+        Self {
+            inner: Some(inner),
+            digester: Digester::default(),
+            digest: asset.digest,
+            size: asset.size,
+            at: 0,
+            held: None,
+            damaged,
+        }
+    }
+
+    fn wrong(&mut self, reason: &str) -> Poll<Option<io::Result<Bytes>>> {
+        (self.inner, self.held) = (None, None);
+        self.damaged.note(self.digest);
+        tracing::error!(digest = %self.digest, reason, "a cache gave wrong bytes; the download is broken off");
+        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, reason.to_owned()))))
+    }
+
+    /// All bytes have come: gives out the last piece when they were right.
+    fn end(&mut self) -> Poll<Option<io::Result<Bytes>>> {
+        self.inner = None;
+        if self.at != self.size {
+            return self.wrong("the asset has another length");
+        }
+        if std::mem::take(&mut self.digester).finish() != self.digest {
+            return self.wrong("the asset has another digest");
+        }
+        Poll::Ready(self.held.take().map(Ok))
+    }
+}
+
+impl Stream for CheckedStream {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(inner) = self.inner.as_mut() else { return Poll::Ready(None) };
+            let piece = match inner.as_mut().poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return self.end(),
+                // The place failed; that does not make its contents wrong.
+                Poll::Ready(Some(Err(error))) => {
+                    (self.inner, self.held) = (None, None);
+                    return Poll::Ready(Some(Err(io::Error::other(error))));
+                }
+                Poll::Ready(Some(Ok(piece))) => piece,
+            };
+            if piece.is_empty() {
+                continue;
+            }
+            self.at = self.at.saturating_add(piece.len() as u64);
+            if self.at > self.size {
+                return self.wrong("the asset is longer than it was");
+            }
+            self.digester.update(&piece);
+            if let Some(ready) = self.held.replace(piece) {
+                return Poll::Ready(Some(Ok(ready)));
+            }
+        }
+    }
+}
