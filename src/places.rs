@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use factory_adapters::bucket::{Bucket, BucketOptions, BucketSchematics, S3Cache};
-use factory_adapters::registry::{RegistryOptions, RegistrySource, RetryPolicy};
+use factory_actors::publisher::{Elsewhere, InstallerRegistry};
+use factory_adapters::bucket::{Bucket, BucketOptions, BucketRecords, BucketSchematics, S3Cache};
+use factory_adapters::records::{RegistryRecords, SignedRecords};
+use factory_adapters::registry::{RegistryOptions, RegistrySource, RetryPolicy, is_local};
+use factory_adapters::registry_cache::RegistryCache;
 use factory_adapters::schematics::{RegistrySchematics, SharedSchematics};
-use factory_domain::ports::{AssetCache, SchematicStore, Signer};
+use factory_domain::ports::{AssetCache, SchematicStore, SharedRecords, Signer};
 
 use crate::settings::{OciRepository, Place, Settings};
 use crate::wiring::registry_options;
@@ -17,6 +20,8 @@ pub struct Places {
     pub schematics: Arc<dyn SchematicStore>,
     /// Whole assets; the first is asked first.
     pub caches: Vec<Arc<dyn AssetCache>>,
+    /// Installers.
+    pub installers: Elsewhere,
 }
 
 /// Wait before a place is asked a second and last time: somebody waits for the answer.
@@ -40,8 +45,13 @@ impl Places {
             let lifetime = settings.cache.s3.presigned_url_ttl.0;
             let cache = S3Cache::new(Arc::clone(bucket), Arc::clone(signer), lifetime, cdn);
             caches.push(Arc::new(cache.map_err(|error| format!("the factory's key: {error}"))?));
+        } else if let Some((registry, place)) = registry(settings, "cache.oci", &settings.cache.oci)? {
+            let repository = place.path.ok_or("cache.oci names no repository")?;
+            let cache = RegistryCache::new(registry, &place.registry, repository, Arc::clone(signer));
+            caches.push(Arc::new(cache.map_err(|error| format!("the factory's key: {error}"))?));
         }
-        Ok(Self { schematics, caches })
+        let installers = installers(settings, bucket.as_ref(), signer)?;
+        Ok(Self { schematics, caches, installers })
     }
 }
 
@@ -93,6 +103,42 @@ fn schematics(
         return Ok(Some(Arc::new(RegistrySchematics::new(registry, repository))));
     }
     Ok(bucket.map(|bucket| Arc::new(BucketSchematics::new(Arc::clone(bucket))) as _))
+}
+
+/// Where installers are pushed to, and where factories agree on them: in the bucket, which can tell who was first,
+/// else in that registry.
+fn installers(
+    settings: &Settings,
+    bucket: Option<&Arc<Bucket>>,
+    signer: &Arc<dyn Signer>,
+) -> Result<Elsewhere, String> {
+    let internal = &settings.artifacts.installer.internal;
+    let pushed = registry(settings, "artifacts.installer.internal", internal)?;
+    let records = match (bucket, &pushed) {
+        (Some(bucket), _) => Some(Arc::new(BucketRecords::new(Arc::clone(bucket))) as Arc<dyn SharedRecords>),
+        (None, Some((registry, place))) => {
+            Some(Arc::new(RegistryRecords::new(Arc::clone(registry), place.path.clone())) as _)
+        }
+        (None, None) => None,
+    };
+    let records = records.map(|records| SignedRecords::new(records, Arc::clone(signer))).transpose();
+    let records = records.map_err(|error| format!("the factory's key: {error}"))?;
+    Ok(Elsewhere {
+        records: records.map(|records| Arc::new(records) as _),
+        registry: pushed.map(|(registry, place)| InstallerRegistry { target: registry, prefix: place.path }),
+    })
+}
+
+/// Where pulls of installers are sent, `<scheme>://<host>/v2/<path>/`.
+///
+/// # Errors
+/// One line that names the setting.
+pub fn installer_redirect(settings: &Settings) -> Result<Option<String>, String> {
+    let external = &settings.artifacts.installer.external;
+    let Some(place) = external.place("artifacts.installer.external")? else { return Ok(None) };
+    let scheme = if place.insecure || is_local(&place.registry) { "http" } else { "https" };
+    let path = place.path.map(|path| format!("{path}/")).unwrap_or_default();
+    Ok(Some(format!("{scheme}://{}/v2/{path}", place.registry)))
 }
 
 /// A client of the registry that a repository is in. It asks that registry alone: mirrors are for releases.

@@ -7,6 +7,7 @@ use actix_web::{App, HttpServer, web};
 use url::Url;
 
 use crate::http::{Health, Origins, Redirects, Site, configure, wrap};
+use crate::places::installer_redirect;
 use crate::schematics::DirectoryWatch;
 use crate::settings::{Checked, Settings};
 use crate::telemetry::{self, Metrics};
@@ -31,6 +32,7 @@ pub async fn run(settings: Settings, checked: Checked) -> Result<(), String> {
         external_url: checked.external_url.clone(),
         external_pxe_url: checked.external_pxe_url.clone(),
         max_schematic_size: usize::try_from(settings.http.max_schematic_size.0).unwrap_or(usize::MAX),
+        installers: installer_redirect(&settings)?,
         redirects: Redirects::new(
             &settings.cache.s3.redirect,
             &checked.external_url,

@@ -81,6 +81,7 @@ pub async fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, Strin
         check,
         schematics: places.schematics,
         caches: places.caches,
+        installers: places.installers,
         store,
         grub: Arc::new(GrubMkimage::new(GRUB_MKIMAGE, scratch.as_path())),
         scratch: Arc::new(ScratchDirectory::new(scratch)),

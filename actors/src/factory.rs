@@ -42,6 +42,8 @@ pub struct Ports {
     pub schematics: Arc<dyn SchematicPort>,
     /// Where whole assets are kept besides; the first is asked first.
     pub caches: Vec<Arc<dyn AssetCache>>,
+    /// Where installers are agreed on and pushed to.
+    pub installers: publisher::Elsewhere,
     /// Room for builds.
     pub scratch: Arc<dyn Scratch>,
     /// The factory's key.
@@ -89,6 +91,7 @@ pub struct Factory {
     /// Whole assets kept elsewhere; none when there is no such place.
     pub depot: Option<Arc<Keeper<AssetDepot>>>,
     depot_state: Arc<depot::State>,
+    publisher_state: Arc<publisher::State>,
     schematic_store: Arc<dyn SchematicPort>,
     /// Digests of layouts.
     hashes: Arc<Keeper<PartBuilder<Hashes>>>,
@@ -217,7 +220,16 @@ impl Factory {
             planner: Arc::clone(&planner),
         };
         let (store, work) = (Arc::clone(&ports.store), workers.clone());
-        let state = InstallerPublisher::state(peers, store, work, ports.signer, external_host, external_url);
+        let state = InstallerPublisher::state(
+            peers,
+            store,
+            work,
+            ports.signer,
+            external_host,
+            external_url,
+            ports.installers,
+        );
+        let publisher_state = Arc::clone(&state);
         let publisher =
             Keeper::start("publisher", on(), pending, move || InstallerPublisher::with(Arc::clone(&state)));
 
@@ -229,6 +241,7 @@ impl Factory {
             publisher,
             depot,
             depot_state,
+            publisher_state,
             schematic_store,
             components: source_components,
             hashes,
@@ -292,6 +305,7 @@ impl Factory {
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = self.depot_state.troubles();
         troubles.extend(self.schematic_store.trouble());
+        troubles.extend(self.publisher_state.troubles());
         troubles
     }
 

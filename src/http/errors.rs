@@ -269,7 +269,7 @@ impl IntoProblem for PublishError {
             Self::Died(actor) => died(actor),
             Self::Name(_) => problem(StatusCode::BAD_REQUEST, self),
             Self::NoImage(_) | Self::NoManifest(_) | Self::NoBlob(_) => problem(StatusCode::NOT_FOUND, self),
-            Self::Sign(_) => Problem::retry(self.to_string(), SOURCE_DOWN),
+            Self::Sign(_) | Self::Push(_) => Problem::retry(self.to_string(), SOURCE_DOWN),
             _ => problem(StatusCode::INTERNAL_SERVER_ERROR, self),
         }
     }

@@ -43,6 +43,8 @@ pub struct Site {
     pub external_pxe_url: Url,
     /// Longest schematic accepted, in bytes.
     pub max_schematic_size: usize,
+    /// Where pulls of installers are sent, `<scheme>://<host>/v2/<path>/`; none when they are answered here.
+    pub installers: Option<String>,
     /// Who is sent to copies of assets elsewhere.
     pub redirects: Redirects,
     /// The factory's key.

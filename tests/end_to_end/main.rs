@@ -34,6 +34,7 @@ mod mirror;
 mod overlays;
 mod pulls;
 mod registry;
+mod replicas;
 mod reproducibility;
 mod schematic_files;
 mod schematics;

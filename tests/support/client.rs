@@ -162,6 +162,11 @@ impl Answer {
         values.collect::<Vec<_>>().join(", ")
     }
 
+    /// SHA-256 of the body, in hex digits.
+    pub fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(&self.body))
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use factory_domain::asset::InvalidInstallerName;
-use factory_domain::ports::{KeyError, StoreError};
+use factory_domain::ports::{KeyError, SourceError, StoreError};
 use factory_formats::Digest;
 
 use crate::ask::AskError;
@@ -40,6 +40,9 @@ pub enum PublishError {
     /// It cannot be signed, so it is not shown.
     #[error(transparent)]
     Sign(Arc<KeyError>),
+    /// The registry that images are pushed to does not take them.
+    #[error(transparent)]
+    Push(#[from] SourceError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

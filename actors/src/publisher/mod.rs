@@ -1,12 +1,13 @@
 //! `InstallerPublisher`: installer images as a registry shows them.
 //!
-//! Nothing is pushed anywhere. An image is documents over layers that the planner lays out, so it is made the
+//! Nothing has to be pushed anywhere. An image is documents over layers that the planner lays out, so it is made the
 //! first time somebody asks for its tag: planned for both architectures, hashed once, signed once. What the
 //! digests stood for is remembered in the store, so whoever holds a digest gets its content for ever, made
 //! again where it was evicted.
 
 mod attestations;
 mod edition;
+mod elsewhere;
 mod error;
 mod published;
 mod recent;
@@ -26,6 +27,8 @@ use factory_formats::oci_image::{Document, Referrer, referrers};
 use factory_formats::{Digest, Layout};
 
 use self::attestations::Told;
+use self::elsewhere::Abroad;
+pub use self::elsewhere::{Elsewhere, Forwarded, InstallerRegistry};
 pub use self::error::PublishError;
 use self::published::{Blob, Published};
 use self::recent::Recent;
@@ -73,6 +76,21 @@ pub struct ResolveManifest {
 
 impl Ask for ResolveManifest {
     type Answer = Document;
+    type Error = PublishError;
+}
+
+/// Asks where a pull goes on in the registry that images are pushed to. Sent by the front door when clients are sent
+/// there; answered when the image is there, or with none when it cannot be brought there now.
+#[derive(Clone, Debug)]
+pub struct ForwardPull {
+    /// Of which repository.
+    pub repository: InstallerRepository,
+    /// What of it.
+    pub resource: Forwarded,
+}
+
+impl Ask for ForwardPull {
+    type Answer = Option<String>;
     type Error = PublishError;
 }
 
@@ -155,6 +173,7 @@ pub struct State {
     external_url: String,
     recent: Recent,
     flights: Flights<Want, Arc<Published>, PublishError>,
+    abroad: Abroad,
     /// Held while a shelf is read, changed and written.
     shelving: tokio::sync::Mutex<()>,
 }
@@ -166,7 +185,7 @@ pub struct InstallerPublisher {
 
 impl InstallerPublisher {
     /// State over peers, a store and a key, for [`Self::with`]. `host` is the one that clients pull from,
-    /// `external_url` the address of the factory.
+    /// `external_url` the address of the factory, `elsewhere` what there is beside the store.
     pub fn state(
         peers: Peers,
         store: Arc<dyn BlobStore>,
@@ -174,11 +193,25 @@ impl InstallerPublisher {
         signer: Arc<dyn Signer>,
         host: String,
         external_url: String,
+        elsewhere: Elsewhere,
     ) -> Arc<State> {
         let flights = Flights::new(workers.clone());
         let key = signing::key_digest(signer.public_key_pem());
         let (recent, shelving) = (Recent::default(), tokio::sync::Mutex::default());
-        Arc::new(State { peers, store, workers, signer, key, host, external_url, recent, flights, shelving })
+        let abroad = Abroad::new(elsewhere, workers.clone());
+        Arc::new(State {
+            peers,
+            store,
+            workers,
+            signer,
+            key,
+            host,
+            external_url,
+            recent,
+            flights,
+            abroad,
+            shelving,
+        })
     }
 
     /// The actor over a state.
@@ -207,6 +240,15 @@ impl Handler<Envelope<ResolveManifest>> for InstallerPublisher {
                 }
             }
         });
+    }
+}
+
+impl Handler<Envelope<ForwardPull>> for InstallerPublisher {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ForwardPull>, ctx: &mut Context<Self>) {
+        let (state, want) = (Arc::clone(&self.state), envelope.message.clone());
+        envelope.answer_with(ctx, async move { state.forward(&want.repository, &want.resource).await });
     }
 }
 
@@ -284,16 +326,29 @@ impl State {
                 false => Ok(referrers(&published.referrers(&subject))),
             };
         }
-        let version = match tag {
+        let version = self.version_tagged(tag).await?;
+        let published = self.published(repository, name, &version).await?;
+        if self.abroad.has_registry() {
+            // Nobody waits for it: this factory serves the image itself.
+            let (state, repository) = (Arc::clone(self), repository.clone());
+            let (name, published) = (name.clone(), Arc::clone(&published));
+            self.workers.spawn(async move { state.ensure_pushed(&repository, &name, &published).await });
+        }
+        Ok(published.index.clone())
+    }
+
+    /// The version that a tag stands for.
+    async fn version_tagged(&self, tag: &str) -> Result<TalosVersion, PublishError> {
+        let unknown = || PublishError::NoManifest(tag.to_owned());
+        match tag {
             LATEST => {
                 let list = self.peers.catalog.ask(ListVersions).await?;
-                latest(&list.versions).cloned().ok_or_else(unknown)?
+                latest(&list.versions).cloned().ok_or_else(unknown)
             }
             text => TalosVersion::parse(text)
                 .and_then(|version| version.check_tag().map(|()| version))
-                .map_err(|_| unknown())?,
-        };
-        Ok(self.published(repository, name, &version).await?.index.clone())
+                .map_err(|_| unknown()),
+        }
     }
 
     /// The image that a digest belongs to, by what is remembered of the repository.

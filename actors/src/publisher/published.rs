@@ -38,12 +38,12 @@ pub(super) struct Published {
     pub index: Document,
     /// What is remembered of it.
     pub edition: Edition,
-    manifests: HashMap<Digest, Document>,
-    blobs: HashMap<Digest, Blob>,
+    pub(super) manifests: HashMap<Digest, Document>,
+    pub(super) blobs: HashMap<Digest, Blob>,
     /// Images that carry signatures, by what is signed.
-    signatures: HashMap<Digest, Document>,
+    pub(super) signatures: HashMap<Digest, Document>,
     /// By what they refer to.
-    referrers: HashMap<Digest, Vec<Referrer>>,
+    pub(super) referrers: HashMap<Digest, Vec<Referrer>>,
 }
 
 impl Published {
@@ -146,7 +146,15 @@ impl State {
         let index = index(&entries, &version_annotations(version, &repository.schematic));
         let edition = self.edition(repository, version, &index, &images).await?;
         let told = Told { repository, name, version };
-        let (edition, origin) = self.attested(&told, edition, &materials.concat()).await?;
+        let materials = materials.concat();
+        let (mut edition, mut origin) = self.attested(&told, edition, &materials).await?;
+        if let Some(shared) = self.share(repository, &edition).await
+            && shared != edition
+            && shared.is_same_image(&edition)
+        {
+            self.keep(repository, shared.clone()).await?;
+            (edition, origin) = self.attested(&told, shared, &materials).await?;
+        }
         let mut published = Published::new(version.clone(), index, &images, edition);
         if let Some(origin) = origin {
             published.add_blob(origin);
@@ -169,6 +177,10 @@ impl State {
             edition.index.digest == index.digest && edition.key == self.key && edition.name == full_name
         };
         if let Some(edition) = shelf.editions.into_iter().find(is_it) {
+            return Ok(edition);
+        }
+        if let Some(edition) = self.shared_edition(repository, &index.digest).await.filter(is_it) {
+            self.keep(repository, edition.clone()).await?;
             return Ok(edition);
         }
         let state = Arc::clone(self);

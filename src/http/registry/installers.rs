@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 use factory_actors::ask::AskError;
 use factory_actors::publisher::{
-    GetBlob, InstallerRepository, ListReferrers, ListTags, ManifestRef, PublishError, ResolveManifest,
+    ForwardPull, Forwarded, GetBlob, InstallerRepository, ListReferrers, ListTags, ManifestRef, PublishError,
+    ResolveManifest,
 };
 use factory_formats::oci_image::referrers;
 
@@ -32,6 +33,9 @@ pub(super) async fn answer(
     let schematic = schematic_id(schematic).map_err(RegistryError::no_schematic)?;
     let repository = InstallerRepository { image: image.to_owned(), schematic };
     let publisher = &site.factory.publisher;
+    if let Some(response) = forward(site, &repository, resource).await? {
+        return Ok(response);
+    }
     match resource {
         Resource::Manifest(text) => {
             let (reference, caching) = match text.contains(':') {
@@ -65,6 +69,31 @@ pub(super) async fn answer(
             tags::answer(request, &name, &all)
         }
     }
+}
+
+/// Sends a pull to the registry that images are pushed to, when that is wished for and possible. Referrers and tags
+/// are for the factory to tell (52-installer-images.md, 7.3 and 7.4).
+async fn forward(
+    site: &Site,
+    repository: &InstallerRepository,
+    resource: Resource<'_>,
+) -> Result<Option<HttpResponse>, RegistryError> {
+    let Some(base) = &site.installers else { return Ok(None) };
+    let resource = match resource {
+        Resource::Manifest(text) if text.contains(':') => {
+            let digest = digest(text, "MANIFEST_UNKNOWN", StatusCode::BAD_REQUEST)?;
+            Forwarded::Manifest(ManifestRef::Digest(digest))
+        }
+        Resource::Manifest(text) => Forwarded::Manifest(ManifestRef::Tag(text.to_owned())),
+        Resource::Blob(text) => Forwarded::Blob(digest(text, "BLOB_UNKNOWN", StatusCode::BAD_REQUEST)?),
+        Resource::Referrers(_) | Resource::Tags => return Ok(None),
+    };
+    let ask = ForwardPull { repository: repository.clone(), resource };
+    let tail = wait(site.factory.publisher.ask(ask)).await?;
+    Ok(tail.map(|tail| {
+        let location = format!("{base}{repository}/{tail}");
+        HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, location)).finish()
+    }))
 }
 
 /// An answer, or that it takes too long. Work that was begun goes on.

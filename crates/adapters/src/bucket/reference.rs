@@ -1,14 +1,13 @@
 //! What is written down about an asset in a bucket, and who says so.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use factory_domain::ports::{CachedAsset, KeyError, Signer};
 use serde::{Deserialize, Serialize};
 
 use crate::cosign::PublicKey;
+use crate::envelope::{Unfit, open, seal};
 
-/// First bytes of what is signed. The key signs other documents too, and none of them begins so.
-const SIGNED_KIND: &str = "image-factory/reference/v1\n";
+/// What is signed.
+const SIGNED_KIND: &str = "image-factory/reference/v1";
 
 /// What is known about an object with an asset in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,48 +21,18 @@ pub(super) struct Reference {
     pub object_etag: String,
 }
 
-/// A reference as it is written.
-#[derive(Serialize, Deserialize)]
-struct Envelope {
-    /// JSON of a [`Reference`], as text: the very bytes that are signed.
-    reference: String,
-    /// ASN.1 DER in base64.
-    signature: String,
-}
-
-/// Why a reference does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
-    #[error("it cannot be read")]
-    Unreadable,
-    #[error("it was not signed with the factory's key")]
-    Signature,
-    #[error("it is about another asset")]
-    OtherAsset,
-}
-
-fn signed_bytes(reference: &str) -> Vec<u8> {
-    [SIGNED_KIND.as_bytes(), reference.as_bytes()].concat()
-}
-
 impl Reference {
     /// The reference as it is written, signed.
     pub fn seal(&self, signer: &dyn Signer) -> Result<Vec<u8>, KeyError> {
-        let reference = serde_json::to_string(self).unwrap_or_default();
-        let signature = STANDARD.encode(signer.sign(&signed_bytes(&reference))?);
-        Ok(serde_json::to_vec(&Envelope { reference, signature }).unwrap_or_default())
+        seal(SIGNED_KIND, serde_json::to_string(self).unwrap_or_default(), signer)
     }
 
     /// Reads one, which must be signed with `key` and be about the asset with this key.
     pub fn open(bytes: &[u8], key: &PublicKey, wanted: &factory_formats::Digest) -> Result<Self, Unfit> {
-        let envelope: Envelope = serde_json::from_slice(bytes).map_err(|_| Unfit::Unreadable)?;
-        let signature = STANDARD.decode(&envelope.signature).map_err(|_| Unfit::Unreadable)?;
         // First who said it, then what: nothing unsigned is looked into.
-        if !key.verifies(&signed_bytes(&envelope.reference), &signature) {
-            return Err(Unfit::Signature);
-        }
-        let reference: Self = serde_json::from_str(&envelope.reference).map_err(|_| Unfit::Unreadable)?;
-        if reference.asset.key == *wanted { Ok(reference) } else { Err(Unfit::OtherAsset) }
+        let text = self::open(SIGNED_KIND, bytes, key)?;
+        let reference: Self = serde_json::from_str(&text).map_err(|_| Unfit::Unreadable)?;
+        if reference.asset.key == *wanted { Ok(reference) } else { Err(Unfit::Other) }
     }
 }
 
@@ -107,13 +76,13 @@ mod tests {
         let (_home, signer, public) = key();
         let sealed = reference().seal(&signer).unwrap();
         let moved = Reference::open(&sealed, &public, &Digest::of(b"another key"));
-        assert_eq!(moved, Err(Unfit::OtherAsset));
+        assert_eq!(moved, Err(Unfit::Other));
         let changed = String::from_utf8(sealed.clone()).unwrap().replace("a.xz", "b.xz");
         let changed = Reference::open(changed.as_bytes(), &public, &Digest::of(b"key"));
         assert_eq!(changed, Err(Unfit::Signature));
         let (_other_home, _, other) = key();
         assert_eq!(Reference::open(&sealed, &other, &Digest::of(b"key")), Err(Unfit::Signature));
-        for nonsense in [&b""[..], b"{}", b"[]", br#"{"reference":"","signature":"?"}"#] {
+        for nonsense in [&b""[..], b"{}", b"[]", br#"{"text":"","signature":"?"}"#] {
             assert!(Reference::open(nonsense, &public, &Digest::of(b"key")).is_err());
         }
     }

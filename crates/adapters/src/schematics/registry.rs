@@ -13,7 +13,7 @@ use factory_domain::ports::{
 };
 use factory_domain::schematic::SchematicId;
 use factory_formats::Digest;
-use factory_formats::oci_image::{Document, data_image};
+use factory_formats::oci_image::{Annotations, Document, data_image};
 use futures_util::{StreamExt as _, stream};
 
 use crate::store::check_schematic;
@@ -83,7 +83,7 @@ impl<R: ReleaseSource + ImageTarget> RegistrySchematics<R> {
         if self.registry.has_blob(&self.repository, &layer.digest).await? && self.is_tagged(id).await? {
             return Ok(true);
         }
-        let image = data_image(SCHEMATIC, layer.digest, layer.size());
+        let image = data_image(SCHEMATIC, layer.digest, layer.size(), &Annotations::new());
         self.push_blob(&layer).await?;
         self.push_blob(&image.config).await?;
         let manifest = &image.manifest;

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Descriptor, Document, Manifest, NO_ANNOTATIONS, SCHEMA_VERSION};
+use super::{Annotations, Descriptor, Document, Manifest, SCHEMA_VERSION};
 use crate::Digest;
 
 /// Type of the manifest (Docker image manifest, version 2, schema 2).
@@ -50,8 +50,8 @@ struct RootFs {
 struct Nothing {}
 
 /// The image around a file of this type, digest and length in bytes. The file counts as not compressed, which the
-/// reference writes otherwise for files that are, and nobody reads.
-pub fn data_image(media_type: &str, digest: Digest, size: u64) -> DataImage {
+/// reference writes otherwise for files that are, and nobody reads. It writes no notes either.
+pub fn data_image(media_type: &str, digest: Digest, size: u64, notes: &Annotations) -> DataImage {
     let config = Config {
         architecture: "",
         created: NO_TIME,
@@ -66,7 +66,7 @@ pub fn data_image(media_type: &str, digest: Digest, size: u64) -> DataImage {
         media_type: MANIFEST,
         config: config.descriptor(),
         layers: vec![Descriptor::new(media_type, digest, size)],
-        annotations: &NO_ANNOTATIONS,
+        annotations: notes,
         subject: None,
         artifact_type: None,
     };
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_the_reference() {
         let digest = Digest::of(b"asset");
-        let image = data_image("application/data", digest, 5);
+        let image = data_image("application/data", digest, 5, &Annotations::new());
         let config = format!(
             r#"{{"architecture":"","created":"0001-01-01T00:00:00Z","history":[{{"created":"0001-01-01T00:00:00Z"}}],"os":"","rootfs":{{"type":"layers","diff_ids":["{digest}"]}},"config":{{}}}}"#
         );
