@@ -176,3 +176,42 @@ fn every_declared_crate_is_used() {
         );
     }
 }
+
+/// What docs/security.md says was tried can be looked up: files and tests exist under the names given there.
+#[test]
+fn tests_that_documents_name_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    let mut folders: Vec<_> =
+        ["tests", "crates", "actors", "src"].iter().map(|room| root.join(room)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the room exists") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&std::fs::read_to_string(&path).expect("a source file"));
+            }
+        }
+    }
+    let document = std::fs::read_to_string(root.join("docs/security.md")).expect("the document");
+    let is_name =
+        |text: &str| text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
+    // What stands between backquotes is every second piece.
+    let mut tests = 0;
+    for quoted in document.split('`').skip(1).step_by(2) {
+        if let Some((place, rest)) = quoted.split_once('/').filter(|_| quoted.ends_with(".rs")) {
+            let folder = match place {
+                "adapters" => "crates/adapters/tests/adapters",
+                "end_to_end" => "tests/end_to_end",
+                "boots" => "tests/boots",
+                _ => "crates/adapters/src/bucket",
+            };
+            assert!(root.join(folder).join(rest).exists(), "there is no {quoted}");
+        } else if is_name(quoted) && quoted.contains('_') && quoted != "end_to_end" {
+            assert!(sources.contains(&format!("fn {quoted}(")), "there is no test {quoted}");
+            tests += 1;
+        }
+    }
+    assert!(tests > 40, "{tests} tests are named");
+}
