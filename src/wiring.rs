@@ -58,6 +58,7 @@ pub async fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, Strin
     std::fs::create_dir_all(path).map_err(|error| format!("store.path {}: {error}", path.display()))?;
     let store = EmbeddedStore::open(path, store_options(settings)).map_err(|error| error.to_string())?;
     let store = Arc::new(store);
+    let scrubbed = Arc::clone(&store);
     let scratch = path.join("scratch");
     std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
 
@@ -92,6 +93,9 @@ pub async fn wire(settings: &Settings, checked: &Checked) -> Result<Wired, Strin
     };
     if let Some(root) = root {
         drop(workers.spawn(root.keep_fresh()));
+    }
+    if !settings.store.scrub_interval.0.is_zero() {
+        drop(workers.spawn(scrubbed.keep_verified(settings.store.scrub_interval.0)));
     }
     let arbiter = actix_rt::Arbiter::current();
     let factory = Factory::start(&arbiter, workers, ports, factory_options(settings, checked, trust)?);

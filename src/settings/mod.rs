@@ -300,7 +300,7 @@ impl Default for Components {
 }
 
 /// `store`: the embedded store.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Store {
     /// Directory of all state. Empty: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/image-factory`, else
@@ -310,6 +310,22 @@ pub struct Store {
     pub max_bytes: Size,
     /// How long what can be fetched or made again may go unused.
     pub max_idle: MaxIdle,
+    /// Within what time all of it is read again and compared with its digests; 0 is never.
+    pub scrub_interval: Duration,
+}
+
+/// Four days: some hundredth of the store an hour.
+const SCRUB_INTERVAL: std::time::Duration = std::time::Duration::from_secs(4 * 24 * 3600);
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            max_bytes: Size::default(),
+            max_idle: MaxIdle::default(),
+            scrub_interval: Duration(SCRUB_INTERVAL),
+        }
+    }
 }
 
 /// `store.maxIdle`: how long what can be fetched or made again may go unused before it is given up; 0 is for

@@ -123,3 +123,33 @@ fn a_download_goes_on_while_what_it_reads_is_too_old() {
     assert_eq!(Server::blobs(&server.store).len(), 0);
     assert_eq!(server.client.digest(&path), (want, len), "and come back");
 }
+
+#[test]
+fn what_was_replaced_in_the_store_is_found_and_made_again() {
+    let Some(fixture) = Fixture::find() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let config = Config::on_layouts(&fixture);
+    let (asset, sum) = {
+        let server = Server::start(&config, home.path());
+        let schematic = server.client.schematic(EXTENDED);
+        let asset = Server::image(&schematic, NEWEST, "metal-amd64.iso");
+        let sum = server.client.digest(&asset);
+        server.stop();
+        (asset, sum)
+    };
+    let store = home.path().join("store");
+    let (largest, _) = Server::blobs(&store).into_iter().max_by_key(|(_, size)| *size).unwrap();
+    let mut bytes = std::fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::remove_file(&largest).unwrap();
+    std::fs::write(&largest, &bytes).unwrap();
+
+    let server = Server::start(&config.set("store.scrubInterval", "1s"), home.path());
+    wait_for("the blob is found", Duration::from_secs(60), || {
+        server.process.output().contains("found by reading the store again").then_some(())
+    });
+    assert_eq!(server.client.digest(&asset), sum, "the asset is right again");
+    drop(server);
+    Server::check_blobs(&store);
+}

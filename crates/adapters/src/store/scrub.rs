@@ -1,5 +1,10 @@
 //! Reading blobs again to find out whether the disk still holds what was written.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::time::Duration;
+
 use factory_domain::ports::{BlobStore, FactoryBlobs, StoreError};
 use factory_formats::{Digest, ReadBlob};
 use sha2::{Digest as _, Sha256};
@@ -9,7 +14,38 @@ use super::EmbeddedStore;
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// The longest rest between two blobs, so that a store that was nearly empty is looked into again.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
 impl EmbeddedStore {
+    /// Verifies one blob after the other for ever, all of them about once in `round`. Ends when nobody else
+    /// holds the store.
+    pub async fn keep_verified(self: Arc<Self>, round: Duration) {
+        let store = Arc::downgrade(&self);
+        drop(self);
+        // In another order after each start: a factory that is often started anew gets to all of them too.
+        let order = RandomState::new();
+        loop {
+            let Some(open) = store.upgrade() else { return };
+            let mut digests = open.digests();
+            drop(open);
+            digests.sort_by_cached_key(|digest| order.hash_one(digest));
+            let rest = round.div_f64(digests.len().max(1) as f64).min(LONGEST_REST);
+            if digests.is_empty() {
+                tokio::time::sleep(rest).await;
+            }
+            for digest in digests {
+                tokio::time::sleep(rest).await;
+                let Some(open) = store.upgrade() else { return };
+                let verified = tokio::task::spawn_blocking(move || open.verify(&digest)).await;
+                match verified {
+                    Ok(Ok(()) | Err(StoreError::Missing(_))) | Err(_) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "found by reading the store again"),
+                }
+            }
+        }
+    }
+
     /// Reads a blob and compares its digest. It is held meanwhile.
     ///
     /// # Errors
