@@ -283,7 +283,7 @@ impl State {
         };
         let overlay = overlays.find(&stored.schematic.overlay.name);
         let wishes = match overlay {
-            Some(overlay) => self.wishes(overlay, &stored.schematic, &want.path, want.purpose).await?,
+            Some(overlay) => self.wishes(overlay, &stored.schematic, &want.path).await?,
             None => Wishes::default(),
         };
         let inputs = EnhanceInputs {

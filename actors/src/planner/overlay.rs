@@ -17,7 +17,7 @@ use factory_formats::disk::RawWrite;
 use factory_formats::fat::FatFile;
 use factory_formats::file_tree::{FileTree, Node, NodeKind, TreePath};
 
-use super::{PlanError, Purpose, State};
+use super::{PlanError, State};
 use crate::parts::{
     BuildPart, OverlayAnswerSpec, OverlayImage, OverlayInstallPart, OverlayInstallSpec, PartError, Piece,
 };
@@ -47,12 +47,10 @@ enum Say {
 }
 
 impl Say {
-    fn of(path: &AssetPath, purpose: Purpose) -> Self {
-        match (path.request().output.kind, purpose) {
-            (Kind::Kernel, _) => Self::Nothing,
-            // The file is the reference's to the byte. Machines get a script, in which nothing may be missing.
-            (Kind::Cmdline, Purpose::Download) => Self::Nothing,
-            (Kind::Initramfs, _) => Self::Profile,
+    fn of(path: &AssetPath) -> Self {
+        match path.request().output.kind {
+            Kind::Kernel => Self::Nothing,
+            Kind::Initramfs => Self::Profile,
             _ => Self::Everything,
         }
     }
@@ -95,9 +93,8 @@ impl State {
         overlay: &OverlayRef,
         schematic: &Schematic,
         path: &AssetPath,
-        purpose: Purpose,
     ) -> Result<Wishes, PlanError> {
-        let say = Say::of(path, purpose);
+        let say = Say::of(path);
         if say == Say::Nothing {
             return Ok(Wishes::default());
         }
@@ -208,14 +205,17 @@ mod tests {
 
     #[test]
     fn overlays_have_a_say_where_there_is_a_command_line() {
-        let say = |path: &str, purpose| Say::of(&AssetPath::parse(path).unwrap(), purpose);
-        use Purpose::{Download, Script};
-        for path in ["metal-arm64.raw", "metal-arm64.iso", "metal-arm64-uki.efi", "installer-arm64.tar"] {
-            assert_eq!(say(path, Download), Say::Everything, "{path}");
+        let say = |path: &str| Say::of(&AssetPath::parse(path).unwrap());
+        for path in [
+            "metal-arm64.raw",
+            "metal-arm64.iso",
+            "metal-arm64-uki.efi",
+            "installer-arm64.tar",
+            "cmdline-metal-arm64",
+        ] {
+            assert_eq!(say(path), Say::Everything, "{path}");
         }
-        assert_eq!(say("initramfs-arm64.xz", Download), Say::Profile);
-        assert_eq!(say("kernel-arm64", Download), Say::Nothing);
-        assert_eq!(say("cmdline-metal-arm64", Download), Say::Nothing);
-        assert_eq!(say("cmdline-metal-arm64", Script), Say::Everything);
+        assert_eq!(say("initramfs-arm64.xz"), Say::Profile);
+        assert_eq!(say("kernel-arm64"), Say::Nothing);
     }
 }
