@@ -17,7 +17,7 @@ use factory_formats::checksum::ReadChecks as _;
 use factory_formats::testing::noise;
 use factory_formats::{Digest, ReadBlob as _};
 
-use super::{keep, labels, open, read, record, write};
+use super::{keep, labels, open, open_with, read, record, write};
 
 fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
     let hex = digest.hex();
@@ -174,7 +174,7 @@ fn the_order_of_use_survives() {
         clock: Arc::new(HandClock::at(Duration::from_secs(1_700_000_000))),
         ..StoreOptions::default()
     };
-    let store = EmbeddedStore::open(directory.path(), options()).unwrap();
+    let store = open_with(directory.path(), options());
     for label in ["a", "b", "c", "d"] {
         store.save(record(RecordKind::Part, label, &[])).unwrap();
     }
@@ -183,7 +183,7 @@ fn the_order_of_use_survives() {
     }
     assert_eq!(labels(&store, RecordKind::Part), ["c", "d", "b", "a"]);
     drop(store);
-    let store = EmbeddedStore::open(directory.path(), options()).unwrap();
+    let store = open_with(directory.path(), options());
     assert_eq!(labels(&store, RecordKind::Part), ["c", "d", "b", "a"]);
 }
 

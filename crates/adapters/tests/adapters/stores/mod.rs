@@ -9,8 +9,9 @@ mod model;
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use factory_adapters::store::{EmbeddedStore, StoreOptions};
+use factory_adapters::store::{EmbeddedStore, OpenError, StoreOptions};
 use factory_adapters::testing::MemoryStore;
 use factory_domain::ports::{BlobKind, BlobRef, BlobStore, Record, RecordKey, RecordKind, SchematicStore};
 use factory_formats::{Digest, ReadBlob};
@@ -40,7 +41,21 @@ pub fn memory(budget_bytes: u64) -> Fresh {
 }
 
 pub fn open(path: &Path, budget_bytes: u64) -> EmbeddedStore {
-    EmbeddedStore::open(path, StoreOptions { budget_bytes, ..StoreOptions::default() }).unwrap()
+    open_with(path, StoreOptions { budget_bytes, ..StoreOptions::default() })
+}
+
+/// Opens a store that nobody else has open. Tests beside this one start programs, and for the blink of an eye
+/// such a program has the lock of a store that was just closed: until it becomes itself.
+pub fn open_with(path: &Path, options: StoreOptions) -> EmbeddedStore {
+    let begun = Instant::now();
+    loop {
+        match EmbeddedStore::open(path, options.clone()) {
+            Err(OpenError::InUse { .. }) if begun.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub fn write(store: &dyn BlobStore, bytes: &[u8]) -> BlobRef {
