@@ -48,6 +48,8 @@ struct Inner {
 struct Entry {
     stored: Arc<Stored>,
     used: u64,
+    /// Whether the store has acknowledged it. One that was only read may lie in a part of the store alone.
+    is_kept: bool,
 }
 
 impl Memory {
@@ -71,13 +73,32 @@ impl Memory {
         None
     }
 
+    /// Whether the store has acknowledged to keep it.
+    pub fn is_kept(&self, id: &SchematicId) -> bool {
+        self.lock().present.get(id).is_some_and(|entry| entry.is_kept)
+    }
+
+    /// Remembers what was read.
     pub fn remember(&self, stored: Arc<Stored>) {
+        self.insert(stored, false);
+    }
+
+    /// Remembers what the store has acknowledged to keep.
+    pub fn remember_kept(&self, stored: Arc<Stored>) {
+        self.insert(stored, true);
+    }
+
+    fn insert(&self, stored: Arc<Stored>, is_kept: bool) {
         let mut inner = self.lock();
         inner.tick += 1;
         let (id, used, size) = (stored.id, inner.tick, stored.canonical.len());
         inner.absent.remove(&id);
-        if inner.present.insert(id, Entry { stored, used }).is_none() {
-            inner.bytes += size;
+        match inner.present.get_mut(&id) {
+            Some(entry) => (entry.used, entry.is_kept) = (used, entry.is_kept || is_kept),
+            None => {
+                inner.present.insert(id, Entry { stored, used, is_kept });
+                inner.bytes += size;
+            }
         }
         if inner.present.len() > self.limits.entries || inner.bytes > self.limits.bytes {
             inner.shrink(&self.limits);

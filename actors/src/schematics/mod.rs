@@ -144,7 +144,7 @@ impl Handler<Envelope<PutSchematic>> for SchematicStore {
     fn handle(&mut self, envelope: Envelope<PutSchematic>, ctx: &mut Context<Self>) {
         let canonical = envelope.message.canonical.clone();
         let id = SchematicId::of(&canonical);
-        if matches!(self.state.memory.find(&id), Some(Seen::There(_))) {
+        if self.state.memory.is_kept(&id) {
             return envelope.answer(Ok(Kept { id, existed: true }));
         }
         let state = self.state.clone();
@@ -178,7 +178,7 @@ impl State {
         let flight = self.puts.join(id, "keeping a schematic", move || async move {
             let stored = read(id, canonical.clone())?;
             let existed = port.put(&id, canonical).await?;
-            memory.remember(Arc::new(stored));
+            memory.remember_kept(Arc::new(stored));
             let counter = if existed { "duplicate_create" } else { "create" };
             metrics::counter!(format!("image_factory_schematic_{counter}_total")).increment(1);
             Ok(existed)

@@ -90,6 +90,20 @@ async fn what_was_put_is_got_without_asking_the_store() {
 }
 
 #[actix::test]
+async fn what_was_only_read_is_put_all_the_same() {
+    let stage = stage(100);
+    let id = SchematicId::of(&canonical(1));
+    stage.port.store.put(&id, canonical(1)).await.unwrap();
+    stage.get(1).await.unwrap();
+    // What is shared may not have it yet: only the store can acknowledge it.
+    for _ in 0..3 {
+        assert!(stage.put(1).await.existed);
+        stage.get(1).await.unwrap();
+    }
+    assert_eq!(stage.port.puts.load(Ordering::SeqCst), 1);
+}
+
+#[actix::test]
 async fn a_crowd_asks_the_store_once() {
     let stage = stage(100);
     let id = SchematicId::of(&canonical(1));
