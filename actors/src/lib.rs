@@ -10,6 +10,7 @@ pub mod depot;
 mod factory;
 pub mod flights;
 pub mod keeper;
+mod lock;
 pub mod mirror;
 pub mod parts;
 pub mod planner;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use factory_domain::ports::{AssetStream, CachedAsset};
-use factory_formats::{Digest, Digester};
+use factory_formats::expected::{Expected, Unexpected};
 use futures_util::Stream;
 
 use super::Damaged;
@@ -16,44 +16,32 @@ use super::Damaged;
 /// right: whoever got wrong ones did not get all, and notices by the length.
 pub struct CheckedStream {
     inner: Option<AssetStream>,
-    digester: Digester,
-    digest: Digest,
-    size: u64,
-    at: u64,
+    expected: Expected,
     held: Option<Bytes>,
     damaged: Arc<Damaged>,
 }
 
 impl CheckedStream {
     pub(super) fn new(inner: AssetStream, asset: &CachedAsset, damaged: Arc<Damaged>) -> Self {
-        Self {
-            inner: Some(inner),
-            digester: Digester::default(),
-            digest: asset.digest,
-            size: asset.size,
-            at: 0,
-            held: None,
-            damaged,
-        }
+        let expected = Expected::new(asset.digest, asset.size);
+        Self { inner: Some(inner), expected, held: None, damaged }
     }
 
-    fn wrong(&mut self, reason: &str) -> Poll<Option<io::Result<Bytes>>> {
+    fn wrong(&mut self, reason: &Unexpected) -> Poll<Option<io::Result<Bytes>>> {
         (self.inner, self.held) = (None, None);
-        self.damaged.note(self.digest);
-        tracing::error!(digest = %self.digest, reason, "a cache gave wrong bytes; the download is broken off");
-        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, reason.to_owned()))))
+        let digest = self.expected.digest();
+        self.damaged.note(digest);
+        tracing::error!(%digest, %reason, "a cache gave wrong bytes; the download is broken off");
+        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, reason.to_string()))))
     }
 
     /// All bytes have come: gives out the last piece when they were right.
     fn end(&mut self) -> Poll<Option<io::Result<Bytes>>> {
         self.inner = None;
-        if self.at != self.size {
-            return self.wrong("the asset has another length");
+        match self.expected.finish() {
+            Ok(()) => Poll::Ready(self.held.take().map(Ok)),
+            Err(reason) => self.wrong(&reason),
         }
-        if std::mem::take(&mut self.digester).finish() != self.digest {
-            return self.wrong("the asset has another digest");
-        }
-        Poll::Ready(self.held.take().map(Ok))
     }
 }
 
@@ -76,11 +64,9 @@ impl Stream for CheckedStream {
             if piece.is_empty() {
                 continue;
             }
-            self.at = self.at.saturating_add(piece.len() as u64);
-            if self.at > self.size {
-                return self.wrong("the asset is longer than it was");
+            if let Err(reason) = self.expected.take(&piece) {
+                return self.wrong(&reason);
             }
-            self.digester.update(&piece);
             if let Some(ready) = self.held.replace(piece) {
                 return Poll::Ready(Some(Ok(ready)));
             }

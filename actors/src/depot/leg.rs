@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use factory_domain::ports::{AssetCache, CacheError, Clock};
 use factory_formats::Digest;
+
+use crate::lock::lock;
 
 /// How long a place that failed is not asked again. Requests do not wait for it meanwhile.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -27,10 +29,6 @@ struct Trouble {
     text: String,
     /// Since 1970.
     until: Duration,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Leg {

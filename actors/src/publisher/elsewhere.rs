@@ -4,7 +4,7 @@
 //! image that is written down where all look is the one that all show.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use factory_domain::asset::InstallerName;
@@ -17,6 +17,7 @@ use super::edition::Edition;
 use super::published::Published;
 use super::{InstallerRepository, ManifestRef, PublishError, State};
 use crate::flights::Flights;
+use crate::lock::lock;
 use crate::stream::{Buffers, LayoutStream};
 use crate::workers::Workers;
 
@@ -55,10 +56,6 @@ pub(super) struct Abroad {
 
 const RECORDS: usize = 0;
 const REGISTRY: usize = 1;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Abroad {
     pub fn new(places: Elsewhere, workers: Workers) -> Self {

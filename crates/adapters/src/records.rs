@@ -10,7 +10,7 @@ use factory_domain::ports::{
 };
 use factory_formats::Digest;
 use factory_formats::oci_image::{Annotations, Document, data_image};
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 use crate::cosign::{HashAlgorithm, InvalidPublicKey, PublicKey};
@@ -127,10 +127,7 @@ impl<R: ReleaseSource + ImageTarget> RegistryRecords<R> {
         let layer = Document::new(RECORD, value.clone());
         let image = data_image(RECORD, layer.digest, layer.size(), &Annotations::new());
         for document in [&layer, &image.config] {
-            if !self.registry.has_blob(path, &document.digest).await? {
-                let pieces = stream::iter([Ok(document.bytes.clone())]).boxed();
-                self.registry.push_blob(path, &document.digest, document.size(), pieces).await?;
-            }
+            self.registry.push_bytes(path, document.bytes.clone()).await?;
         }
         let manifest = image.manifest;
         self.registry

@@ -14,7 +14,7 @@ use factory_domain::ports::{
 };
 use factory_formats::Digest;
 use factory_formats::oci_image::{Annotations, Document, data_image, signature_image, simple_signing};
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use moka::sync::Cache;
 use serde::Deserialize;
 
@@ -103,14 +103,6 @@ impl<R: ReleaseSource + ImageTarget + 'static> RegistryCache<R> {
         }
     }
 
-    async fn push_document(&self, document: &Document) -> Result<(), SourceError> {
-        if self.registry.has_blob(&self.repository, &document.digest).await? {
-            return Ok(());
-        }
-        let pieces = stream::iter([Ok(document.bytes.clone())]).boxed();
-        self.registry.push_blob(&self.repository, &document.digest, document.size(), pieces).await
-    }
-
     async fn push_manifest(&self, reference: Reference, document: &Document) -> Result<(), SourceError> {
         let bytes = document.bytes.clone();
         self.registry.push_manifest(&self.repository, &reference, document.media_type, bytes).await
@@ -127,10 +119,10 @@ impl<R: ReleaseSource + ImageTarget + 'static> RegistryCache<R> {
             self.registry.push_blob(&self.repository, &asset.digest, asset.size, body).await?;
         }
         let image = &payload.image;
-        self.push_document(&image.config).await?;
+        self.registry.push_bytes(&self.repository, image.config.bytes.clone()).await?;
         self.push_manifest(Reference::Digest(image.manifest.digest), &image.manifest).await?;
-        self.push_document(&payload.claim).await?;
-        self.push_document(&payload.signature.config).await?;
+        self.registry.push_bytes(&self.repository, payload.claim.bytes.clone()).await?;
+        self.registry.push_bytes(&self.repository, payload.signature.config.bytes.clone()).await?;
         let tag = format!("sha256-{}.sig", image.manifest.digest.hex());
         self.push_manifest(Reference::Tag(tag), &payload.signature.manifest).await?;
         self.push_manifest(Reference::Tag(asset.key.hex()), &image.manifest).await

@@ -54,7 +54,7 @@ impl Digest {
 
 /// Takes the digest of bytes that come piece by piece.
 #[derive(Clone, Default)]
-pub struct Digester(Sha256);
+pub(crate) struct Digester(Sha256);
 
 impl Digester {
     /// Goes on with `bytes`.

@@ -17,6 +17,7 @@ pub mod disk;
 pub mod efi_signatures;
 pub mod encode;
 pub mod esp;
+pub mod expected;
 pub mod extension;
 pub mod fat;
 pub mod file_tree;
@@ -52,5 +53,6 @@ pub mod vhd;
 pub mod vmdk;
 pub mod xfs;
 
-pub use digest::{Digest, Digester};
+pub use digest::Digest;
+pub(crate) use digest::Digester;
 pub use layout::{Extent, Layout, LayoutBuilder, ReadBlob};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use factory_domain::ports::{AssetBody, AssetCache, AssetStream, CacheError, CachedAsset, Signer};
 use factory_formats::Digest;
+use factory_formats::expected::Expected;
 use futures_util::StreamExt as _;
 use moka::sync::Cache;
-use sha2::{Digest as _, Sha256};
 
 use super::cdn::Cdn;
 use super::client::{Bucket, Failure, Written};
@@ -108,11 +108,14 @@ impl S3Cache {
             Ok(_) | Err(Failure::NotFound) => return Ok(false),
             Err(error) => return Err(error),
         }
-        let (mut hash, mut stream) = (Sha256::new(), self.bucket.stream(&name).await?);
+        let mut expected = Expected::new(asset.digest, asset.size);
+        let mut stream = self.bucket.stream(&name).await?;
         while let Some(piece) = stream.next().await {
-            hash.update(&piece?);
+            if expected.take(&piece?).is_err() {
+                return Ok(false);
+            }
         }
-        Ok(Digest::from_bytes(hash.finalize().into()) == asset.digest)
+        Ok(expected.finish().is_ok())
     }
 }
 

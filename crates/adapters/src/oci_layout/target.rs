@@ -23,6 +23,7 @@ use bytes::Bytes;
 use factory_domain::mirror::OCI_INDEX;
 use factory_domain::ports::{BlobStream, ImageTarget, Reference, Repository, SourceError};
 use factory_formats::Digest;
+use factory_formats::expected::{Expected, Unexpected};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -292,36 +293,20 @@ impl ImageTarget for LayoutTarget {
         let mut temporary = Temporary(Some(path.clone()));
         let made = path.clone();
         let mut file = self.blocking(what.clone(), move |_| File::create_new(&made)).await?;
-        let mut hash = Sha256::new();
-        let mut at = 0_u64;
+        let wrong = |reason: Unexpected| {
+            let source_name = "the origin of a copy".to_owned();
+            SourceError::Invalid { what: what.clone(), source_name, reason: reason.to_string() }
+        };
+        let mut expected = Expected::new(digest, size);
         while let Some(piece) = bytes.next().await {
             let piece = piece?;
-            at = at.saturating_add(piece.len() as u64);
-            if at > size {
-                break;
-            }
-            let work = move |_: &Shared| {
-                hash.update(&piece);
-                file.write_all(&piece).map(|()| (file, hash))
+            let work = move |_: &Shared| match expected.take(&piece) {
+                Ok(()) => file.write_all(&piece).map(|()| Ok((file, expected))),
+                Err(reason) => Ok(Err(reason)),
             };
-            (file, hash) = self.blocking(what.clone(), work).await?;
+            (file, expected) = self.blocking(what.clone(), work).await?.map_err(wrong)?;
         }
-        let found = Digest::from_bytes(hash.finalize().into());
-        let wrong = |reason: String| {
-            let source_name = "the origin of a copy".to_owned();
-            SourceError::Invalid { what: what.clone(), source_name, reason }
-        };
-        if at != size {
-            let reason = if at > size {
-                format!("it has more than {size} bytes")
-            } else {
-                format!("it has {at} bytes, not {size}")
-            };
-            return Err(wrong(reason));
-        }
-        if found != digest {
-            return Err(wrong(format!("its bytes have the digest {found}")));
-        }
+        expected.finish().map_err(wrong)?;
         self.blocking(what, move |shared| shared.keep_blob(&repository, &digest, &file, &path)).await?;
         temporary.0 = None;
         Ok(())

@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use reqwest::{Method, Response};
 use tokio::time::timeout;
 
-use super::endpoint::{Ask, Endpoint, Failure, network_failure};
+use super::endpoint::{Ask, Document, Endpoint, Failure, network_failure};
 
 /// A blob on its way.
 struct Download {
@@ -37,6 +37,18 @@ struct Connection {
 impl Endpoint {
     /// Length of a blob in bytes.
     pub async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, Failure> {
+        let head = self.blob_head(repository, digest, &[]).await?;
+        let len = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        len.ok_or_else(|| Failure::Wrong("it does not tell its length".to_owned()))
+    }
+
+    /// What the registry tells of a blob without its bytes.
+    pub async fn blob_head(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        expects: &[u16],
+    ) -> Result<Document, Failure> {
         let ask = Ask {
             what: &format!("blob {digest} of {repository}"),
             repository,
@@ -45,11 +57,9 @@ impl Endpoint {
             accept: "*/*",
             from: None,
             body: None,
-            expects: &[],
+            expects,
         };
-        let head = self.document(&ask, 0).await?;
-        let len = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        len.ok_or_else(|| Failure::Wrong("it does not tell its length".to_owned()))
+        self.document(&ask, 0).await
     }
 
     /// A blob's bytes from `offset` on. The first answer is waited for, so that what does not exist shows.

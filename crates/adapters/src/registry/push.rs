@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use factory_domain::ports::{BlobStream, Reference, Repository, SourceError};
 use factory_formats::Digest;
+use factory_formats::expected::{Expected, Unexpected};
 use futures_util::{StreamExt as _, stream};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, Response};
-use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
@@ -22,17 +22,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 impl Endpoint {
     /// Whether a blob is there.
     pub async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Failure> {
-        let ask = Ask {
-            what: &format!("blob {digest} of {repository}"),
-            repository,
-            method: Method::HEAD,
-            url: self.url(repository, &format!("blobs/{digest}")),
-            accept: "*/*",
-            from: None,
-            body: None,
-            expects: &[404],
-        };
-        Ok(self.document(&ask, 0).await?.status == 200)
+        Ok(self.blob_head(repository, digest, &[404]).await?.status == 200)
     }
 
     /// Writes a blob in one piece: asks for a place, and puts it there.
@@ -149,10 +139,7 @@ struct Watch {
 struct Checked {
     watch: Watch,
     bytes: BlobStream,
-    digest: Digest,
-    size: u64,
-    hash: Sha256,
-    at: u64,
+    expected: Expected,
     held: Option<Bytes>,
 }
 
@@ -160,8 +147,8 @@ impl Watch {
     /// The bytes, which end in an error when they are not those that were announced: the registry then gets
     /// less than the length that it was told, and keeps nothing.
     fn checked(&self, digest: Digest, size: u64, bytes: BlobStream) -> BlobStream {
-        let body =
-            Checked { watch: self.clone(), bytes, digest, size, hash: Sha256::new(), at: 0, held: None };
+        let expected = Expected::new(digest, size);
+        let body = Checked { watch: self.clone(), bytes, expected, held: None };
         stream::unfold(Some(body), |body| async {
             let mut body = body?;
             match body.next().await {
@@ -179,12 +166,8 @@ impl Checked {
     async fn next(&mut self) -> Result<Option<(Bytes, bool)>, SourceError> {
         while let Some(piece) = self.bytes.next().await {
             let piece = piece?;
-            self.at += piece.len() as u64;
-            if self.at > self.size {
-                return Err(self.wrong(format!("it has more than {} bytes", self.size)));
-            }
-            self.hash.update(&piece);
-            self.watch.sent.store(self.at, Ordering::Relaxed);
+            self.expected.take(&piece).map_err(|reason| self.wrong(&reason))?;
+            self.watch.sent.store(self.expected.position(), Ordering::Relaxed);
             if piece.is_empty() {
                 continue;
             }
@@ -192,19 +175,14 @@ impl Checked {
                 return Ok(Some((ready, false)));
             }
         }
-        if self.at != self.size {
-            return Err(self.wrong(format!("it has {} bytes, not {}", self.at, self.size)));
-        }
-        let found = Digest::from_bytes(self.hash.finalize_reset().into());
-        if found != self.digest {
-            return Err(self.wrong(format!("its bytes hash to {found}")));
-        }
+        self.expected.finish().map_err(|reason| self.wrong(&reason))?;
         Ok(self.held.take().map(|last| (last, true)))
     }
 
-    fn wrong(&self, reason: String) -> SourceError {
+    fn wrong(&self, reason: &Unexpected) -> SourceError {
+        let reason = reason.to_string();
         let _ = self.watch.wrong.set(reason.clone());
-        let what = format!("blob {}", self.digest);
+        let what = format!("blob {}", self.expected.digest());
         SourceError::Invalid { what, source_name: "the origin of a copy".to_owned(), reason }
     }
 }

@@ -14,7 +14,7 @@ use factory_domain::ports::{
 use factory_domain::schematic::SchematicId;
 use factory_formats::Digest;
 use factory_formats::oci_image::{Annotations, Document, data_image};
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 
 use crate::store::check_schematic;
 
@@ -69,14 +69,6 @@ impl<R: ReleaseSource + ImageTarget> RegistrySchematics<R> {
         }
     }
 
-    async fn push_blob(&self, document: &Document) -> Result<(), SourceError> {
-        if self.registry.has_blob(&self.repository, &document.digest).await? {
-            return Ok(());
-        }
-        let pieces = stream::iter([Ok(document.bytes.clone())]).boxed();
-        self.registry.push_blob(&self.repository, &document.digest, document.size(), pieces).await
-    }
-
     /// Tells whether it was there already, blob and tag: a factory that was killed in between left half of it.
     async fn write(&self, id: &SchematicId, canonical: Bytes) -> Result<bool, SourceError> {
         let layer = Document::new(SCHEMATIC, canonical);
@@ -84,8 +76,8 @@ impl<R: ReleaseSource + ImageTarget> RegistrySchematics<R> {
             return Ok(true);
         }
         let image = data_image(SCHEMATIC, layer.digest, layer.size(), &Annotations::new());
-        self.push_blob(&layer).await?;
-        self.push_blob(&image.config).await?;
+        self.registry.push_bytes(&self.repository, layer.bytes.clone()).await?;
+        self.registry.push_bytes(&self.repository, image.config.bytes.clone()).await?;
         let manifest = &image.manifest;
         let tag = Reference::Tag(id.to_string());
         self.registry

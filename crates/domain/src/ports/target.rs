@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use factory_formats::Digest;
+use futures_util::{StreamExt as _, stream};
 
 use super::release::{BlobStream, Reference, Repository, SourceError};
 
@@ -31,6 +32,18 @@ pub trait ImageTarget: Send + Sync {
         size: u64,
         bytes: BlobStream,
     ) -> Result<(), SourceError>;
+
+    /// Writes a short blob, unless it is there.
+    ///
+    /// # Errors
+    /// When the target cannot be asked, or does not take it.
+    async fn push_bytes(&self, repository: &Repository, bytes: Bytes) -> Result<(), SourceError> {
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        if self.has_blob(repository, &digest).await? {
+            return Ok(());
+        }
+        self.push_blob(repository, &digest, size, stream::iter([Ok(bytes)]).boxed()).await
+    }
 
     /// Writes a manifest or index, in place of what a tag named before.
     ///

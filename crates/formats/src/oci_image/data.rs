@@ -1,8 +1,7 @@
 //! Images that hold one file and nothing to run: how the reference keeps schematics and assets in registries
 //! (51-builds-and-cache.md, 4.1 and 7). Bytes for bytes the same, so that either reads what the other wrote.
 
-use serde::Serialize;
-
+use super::empty::{NO_TIME, one_layer_config};
 use super::{Annotations, Descriptor, Document, Manifest, SCHEMA_VERSION};
 use crate::Digest;
 
@@ -11,9 +10,6 @@ const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// Type of the configuration.
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-
-/// No time at all, as the reference writes it.
-const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// An image around one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,43 +20,10 @@ pub struct DataImage {
     pub manifest: Document,
 }
 
-/// The members are in the order in which the reference writes them.
-#[derive(Serialize)]
-struct Config {
-    architecture: &'static str,
-    created: &'static str,
-    history: [History; 1],
-    os: &'static str,
-    rootfs: RootFs,
-    config: Nothing,
-}
-
-#[derive(Serialize)]
-struct History {
-    created: &'static str,
-}
-
-#[derive(Serialize)]
-struct RootFs {
-    r#type: &'static str,
-    diff_ids: [Digest; 1],
-}
-
-#[derive(Serialize)]
-struct Nothing {}
-
 /// The image around a file of this type, digest and length in bytes. The file counts as not compressed, which the
 /// reference writes otherwise for files that are, and nobody reads. It writes no notes either.
 pub fn data_image(media_type: &str, digest: Digest, size: u64, notes: &Annotations) -> DataImage {
-    let config = Config {
-        architecture: "",
-        created: NO_TIME,
-        history: [History { created: NO_TIME }],
-        os: "",
-        rootfs: RootFs { r#type: "layers", diff_ids: [digest] },
-        config: Nothing {},
-    };
-    let config = Document::json(CONFIG, &config);
+    let config = one_layer_config(CONFIG, NO_TIME.to_owned(), digest);
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
         media_type: MANIFEST,

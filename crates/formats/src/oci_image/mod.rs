@@ -7,6 +7,7 @@
 mod base;
 mod data;
 mod docker;
+mod empty;
 mod image;
 mod referrers;
 mod signature;

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::empty::{NoMembers, one_layer_config};
 use super::image::rfc3339;
 use super::{Annotations, Descriptor, Document, Manifest, NO_ANNOTATIONS, SCHEMA_VERSION, media_type};
 use crate::Digest;
@@ -73,41 +74,9 @@ pub struct SignatureImage {
     pub config: Document,
 }
 
-#[derive(Serialize)]
-struct EmptyConfig {
-    architecture: &'static str,
-    created: String,
-    history: [History; 1],
-    os: &'static str,
-    rootfs: RootFs,
-    config: Nothing,
-}
-
-#[derive(Serialize)]
-struct History {
-    created: &'static str,
-}
-
-#[derive(Serialize)]
-struct RootFs {
-    r#type: &'static str,
-    diff_ids: [Digest; 1],
-}
-
-#[derive(Serialize)]
-struct Nothing {}
-
 /// The image that carries `signature` (ASN.1 DER) over `payload`; `created` is in seconds since 1970.
 pub fn signature_image(payload: &Document, signature: &[u8], created: u64) -> SignatureImage {
-    let config = EmptyConfig {
-        architecture: "",
-        created: rfc3339(created),
-        history: [History { created: "0001-01-01T00:00:00Z" }],
-        os: "",
-        rootfs: RootFs { r#type: "layers", diff_ids: [payload.digest] },
-        config: Nothing {},
-    };
-    let config = Document::json(media_type::CONFIG, &config);
+    let config = one_layer_config(media_type::CONFIG, rfc3339(created), payload.digest);
     let annotations = Annotations::from([(SIGNATURE.to_owned(), STANDARD.encode(signature))]);
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
@@ -162,7 +131,7 @@ pub fn statement(
 
 /// The in-toto statement that an image is signed.
 pub fn sign_statement(repository: &str, manifest: &Digest) -> Vec<u8> {
-    statement(repository, &[*manifest], SIGN_PREDICATE, &Nothing {})
+    statement(repository, &[*manifest], SIGN_PREDICATE, &NoMembers {})
 }
 
 /// The bytes that are signed for a statement: the pre-authentication encoding of DSSE, version 1.
