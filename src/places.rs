@@ -43,6 +43,9 @@ impl Places {
         if let Some(bucket) = &bucket {
             let cdn = settings.cache.cdn.rule().map_err(|error| format!("cache.cdn.host: {error}"))?;
             let lifetime = settings.cache.s3.presigned_url_ttl.0;
+            if !settings.cache.oci.registry.is_empty() {
+                tracing::warn!("cache.oci is not used: copies of assets go to the bucket of cache.s3");
+            }
             let cache = S3Cache::new(Arc::clone(bucket), Arc::clone(signer), lifetime, cdn);
             caches.push(Arc::new(cache.map_err(|error| format!("the factory's key: {error}"))?));
         } else if let Some((registry, place)) = registry(settings, "cache.oci", &settings.cache.oci)? {
