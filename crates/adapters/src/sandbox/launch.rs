@@ -126,13 +126,20 @@ impl Launcher<'_> {
         limit("fsize", DISK_SIZE);
         limit("nofile", OPEN_FILES);
         limit("core", 0);
-        limit("cpu", limits.time.as_secs().max(1));
+        limit("cpu", processor_seconds(limits.time));
         // Without a namespace of users all threads of the server count as well.
         if self.level != Level::Limits {
             limit("nproc", limits.processes as u64);
         }
         command.arg("--");
     }
+}
+
+/// Processor time of each process, in seconds. Whoever watches ends a program by the clock; this is
+/// for the case that nobody does, and must not come first, however many threads are at work.
+fn processor_seconds(time: Duration) -> u64 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    (time.as_secs() + 2).saturating_mul(cores)
 }
 
 fn become_nobody(command: &mut Command) {

@@ -13,9 +13,8 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 
 /// The error, which must come within the time of the limits and a little more.
 fn refused(isolation: Isolation, limits: Limits, script: &str) -> String {
-    let (bench, patience) = (Bench::with(isolation, limits.clone()), Duration::from_secs(10));
-    // What is to be measured is not how long it takes to find out what the system can do.
-    bench.run("true").unwrap();
+    // It includes finding out what the system can do, on a machine that has other work.
+    let (bench, patience) = (Bench::with(isolation, limits.clone()), Duration::from_secs(30));
     let started = Instant::now();
     let error = bench.run(script).err().unwrap_or_else(|| panic!("{script} had a result"));
     assert!(started.elapsed() < limits.time + patience, "{script} took {:?}", started.elapsed());
@@ -32,7 +31,7 @@ fn is_running(marker: &str) -> bool {
 fn wait_until_gone(marker: &str) {
     let started = Instant::now();
     while is_running(marker) {
-        assert!(started.elapsed() < Duration::from_secs(10), "{marker} is still running");
+        assert!(started.elapsed() < Duration::from_secs(30), "{marker} is still running");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
