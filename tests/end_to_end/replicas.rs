@@ -1,29 +1,27 @@
-//! Do factories that share places show the same, and does one go on when the other is killed?
+//! Do factories that share places show the same?
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::fixture::NEWEST;
 use crate::support::process::wait_for;
 use crate::support::tools::{success, text};
-use crate::support::{Bucket, Client, Config, Fixture, Registry, Server};
+use crate::support::{Config, Fixture, Registry, Server};
 use crate::{EMPTY, EXTENDED};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Rounds in which a factory is killed.
-const ROUNDS: u64 = 6;
-
 /// The same key for all factories of a test.
-fn with_key(config: Config, home: &Path) -> Config {
+pub fn with_key(config: Config, home: &Path) -> Config {
     let key = home.join("shared.key");
     let made = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", text(&key)];
     success("openssl", "openssl", &made);
     config.set("cache.signingKeyPath", text(&key))
 }
 
-fn with_installers(config: Config, registry: &Registry) -> Config {
+/// Installers are kept in this registry.
+pub fn with_installers(config: Config, registry: &Registry) -> Config {
     config
         .set("artifacts.installer.internal.registry", registry.address.as_str())
         .set("artifacts.installer.internal.namespace", "site/installers")
@@ -125,69 +123,4 @@ fn assets_in_a_registry_stand_in_for_a_source_that_is_down() {
     cache.damage(&whole.0);
     let received = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.client.digest(&path)));
     assert!(received.is_err(), "wrong bytes came whole");
-}
-
-#[test]
-fn one_of_two_factories_is_killed_again_and_again() {
-    let (Some(fixture), Some(bucket)) = (Fixture::find(), Bucket::start()) else { return };
-    let (registry, home) = (Registry::empty(), tempfile::tempdir().unwrap());
-    let config = with_key(bucket.used_by(Config::on_layouts(&fixture)), home.path());
-    let config = with_installers(config, &registry);
-    let steady = Server::start(&config, &home.path().join("steady"));
-    let mut known = Vec::new();
-    // Pseudo-random moments, the same in every run.
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    for round in 0..ROUNDS {
-        let mut victim = Server::start(&config, &home.path().join("victim"));
-        let yaml = format!("customization:\n  extraKernelArgs:\n    - round={round}\n");
-        let id = victim.client.schematic(&yaml);
-        known.push((id.clone(), yaml));
-        let path = Server::image(&id, NEWEST, "metal-amd64-uki.efi");
-        let tagged = format!("/v2/installer/{id}/manifests/{NEWEST}");
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let (address, began) = (victim.url.clone(), Instant::now());
-        let busy = [path.clone(), tagged.clone()].map(|path| {
-            let address = address.clone();
-            std::thread::spawn(move || {
-                // It may be killed in the middle of the answer.
-                std::panic::catch_unwind(|| Client::new(&address).get(&path)).ok()
-            })
-        });
-        std::thread::sleep(Duration::from_millis(state % 2500));
-        victim.process.kill();
-        let [asset, _] = busy.map(|thread| thread.join().unwrap());
-        println!("round {round}: killed after {:?}", began.elapsed());
-        Server::check_blobs(&victim.store);
-
-        // Everything acknowledged is known to the other, whose bytes are right wherever they come from.
-        for (id, _) in &known {
-            assert_eq!(steady.client.get(&format!("/schematics/{id}")).status, 200, "{id} was acknowledged");
-        }
-        let sum = steady.client.get(&format!("{path}.sha256")).text();
-        let answer = steady.client.get(&path);
-        let whole = match answer.status {
-            302 => Client::new("").digest(answer.header("location")).0,
-            200 => steady.client.ask("GET", &path, &[("user-agent", "iPXE/1")]).sha256(),
-            other => panic!("{other}"),
-        };
-        assert!(sum.starts_with(&whole), "{sum} is not {whole}");
-        if let Some(asset) = asset.filter(|asset| asset.status == 200) {
-            assert!(sum.starts_with(&asset.sha256()), "what the other gave before its end");
-        }
-        assert_eq!(steady.client.get(&tagged).status, 200);
-    }
-    // What lies in the bucket is what its name says, whoever wrote it.
-    for object in bucket.objects("blobs") {
-        let name = object.file_name().unwrap().to_str().unwrap().to_owned();
-        if name.len() == 64 {
-            let sum = String::from_utf8(success("sha256sum", "coreutils", &[text(&object)])).unwrap();
-            assert!(sum.contains(&format!("{name} ")), "{sum}");
-        }
-    }
-    let again = Server::start(&config, &home.path().join("victim"));
-    for (id, yaml) in &known {
-        assert_eq!(again.client.schematic(yaml), *id);
-    }
 }

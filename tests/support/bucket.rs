@@ -49,15 +49,7 @@ impl Bucket {
 
     /// A factory that keeps things in it.
     pub fn used_by(&self, config: Config) -> Config {
-        let mut config = config
-            .set("cache.s3.enabled", true)
-            .set("cache.s3.bucket", BUCKET)
-            .set("cache.s3.endpoint", self.address.as_str())
-            .set("cache.s3.insecure", true);
-        for (name, value) in [("AWS_ACCESS_KEY_ID", ACCESS), ("AWS_SECRET_ACCESS_KEY", SECRET)] {
-            config.environment.push((name.to_owned(), value.to_owned()));
-        }
-        config
+        used_at(&self.address, config)
     }
 
     /// The files of the objects whose names begin so.
@@ -67,6 +59,18 @@ impl Bucket {
         found.sort();
         found
     }
+}
+
+fn used_at(address: &str, config: Config) -> Config {
+    let mut config = config
+        .set("cache.s3.enabled", true)
+        .set("cache.s3.bucket", BUCKET)
+        .set("cache.s3.endpoint", address)
+        .set("cache.s3.insecure", true);
+    for (name, value) in [("AWS_ACCESS_KEY_ID", ACCESS), ("AWS_SECRET_ACCESS_KEY", SECRET)] {
+        config.environment.push((name.to_owned(), value.to_owned()));
+    }
+    config
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -95,39 +99,22 @@ fn start(program: &Path, address: &str, home: &Path) -> Process {
     process
 }
 
-/// nginx in front of a bucket.
+/// nginx in front of a bucket, as a CDN.
 pub struct Cdn {
     /// `host:port`.
     pub address: String,
-    process: Process,
-    _home: TempDir,
+    nginx: Nginx,
 }
 
 impl Cdn {
     /// Starts one.
     pub fn before(bucket: &Bucket) -> Self {
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        let address = format!("127.0.0.1:{}", free_port());
-        let (at, origin) = (home.path().display(), &bucket.address);
-        let config = format!(
-            "daemon off; pid {at}/pid; error_log stderr;\nevents {{}}\nhttp {{\n access_log {at}/access.log;\n \
-             client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/fastcgi;\n \
-             uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;\n proxy_cache_path {at}/cache keys_zone=cdn:1m;\n \
-             server {{\n  listen {address};\n  location / {{\n   proxy_pass http://{origin}/{BUCKET}/;\n   \
-             proxy_set_header Host {origin};\n   proxy_cache cdn; proxy_cache_valid 200 1m; proxy_cache_key $uri;\n   \
-             add_header X-Cdn $upstream_cache_status;\n  }}\n }}\n}}\n"
-        );
-        let file = home.path().join("nginx.conf");
-        fs::write(&file, config).expect("a configuration");
-        let mut command = Command::new("/usr/sbin/nginx");
-        command.arg("-p").arg(home.path()).arg("-c").arg(&file);
-        let mut process =
-            Process::start("nginx", "Debian's nginx", &mut command, &home.path().join("nginx.log"));
-        wait_for("nginx listens", Duration::from_secs(20), || {
-            assert!(process.runs(), "nginx has ended:\n{}", process.tail());
-            std::net::TcpStream::connect(&address).ok()
-        });
-        Self { address, process, _home: home }
+        let nginx = Nginx::start(&format!(
+            "proxy_pass http://{origin}/{BUCKET}/;\n   proxy_set_header Host {origin};\n   proxy_cache cdn; \
+             proxy_cache_valid 200 1m; proxy_cache_key $uri;\n   add_header X-Cdn $upstream_cache_status;\n",
+            origin = bucket.address
+        ));
+        Self { address: nginx.address.clone(), nginx }
     }
 
     /// Sends clients through it.
@@ -140,6 +127,58 @@ impl Cdn {
 
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        self.process.runs()
+        self.nginx.process.runs()
+    }
+}
+
+/// A bucket seen through a server that, as some S3 servers, knows nothing of conditional writes.
+pub struct Unconditional(Nginx);
+
+impl Unconditional {
+    /// Starts one.
+    pub fn before(bucket: &Bucket) -> Self {
+        Self(Nginx::start(&format!(
+            "if ($http_if_none_match) {{ return 501; }}\n   client_max_body_size 0;\n   proxy_pass http://{};\n   \
+             proxy_set_header Host $http_host;\n",
+            bucket.address
+        )))
+    }
+
+    /// A factory that keeps things in it.
+    pub fn used_by(&self, config: Config) -> Config {
+        used_at(&self.0.address, config)
+    }
+}
+
+/// A running nginx.
+struct Nginx {
+    address: String,
+    process: Process,
+    _home: TempDir,
+}
+
+impl Nginx {
+    /// One that does this with every request.
+    fn start(location: &str) -> Self {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let address = format!("127.0.0.1:{}", free_port());
+        let at = home.path().display();
+        let config = format!(
+            "daemon off; pid {at}/pid; error_log stderr;\nevents {{}}\nhttp {{\n access_log {at}/access.log;\n \
+             client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/fastcgi;\n \
+             uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;\n proxy_cache_path {at}/cache keys_zone=cdn:1m;\n \
+             server {{\n  listen {address};\n  location / {{\n   {location}  }}\n }}\n}}\n"
+        );
+        let file = home.path().join("nginx.conf");
+        fs::write(&file, config).expect("a configuration");
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-p").arg(home.path()).arg("-c").arg(&file);
+        let mut process =
+            Process::start("nginx", "Debian's nginx", &mut command, &home.path().join("nginx.log"));
+        wait_for("nginx listens", Duration::from_secs(20), || {
+            assert!(process.runs(), "nginx has ended:\n{}", process.tail());
+            std::net::TcpStream::connect(&address).ok()
+        });
+        Self { address, process, _home: home }
     }
 }

@@ -49,6 +49,16 @@ pub fn local_kms() -> Option<PathBuf> {
     wanted("IMAGE_FACTORY_LOCAL_KMS")
 }
 
+/// A client of registries that follows referrers.
+pub fn oras() -> Option<PathBuf> {
+    wanted("IMAGE_FACTORY_ORAS")
+}
+
+/// The conformance suite of the OCI distribution specification.
+pub fn distribution_suite() -> Option<PathBuf> {
+    wanted("IMAGE_FACTORY_DISTRIBUTION_SUITE")
+}
+
 /// The program that boots what was made.
 pub fn qemu_boot() -> Option<PathBuf> {
     wanted("IMAGE_FACTORY_QEMU_BOOT")

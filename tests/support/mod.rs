@@ -14,7 +14,7 @@ pub mod scripted;
 pub mod server;
 pub mod tools;
 
-pub use bucket::{Bucket, Cdn};
+pub use bucket::{Bucket, Cdn, Unconditional};
 pub use client::{Answer, Client};
 pub use fixture::Fixture;
 pub use registry::Registry;

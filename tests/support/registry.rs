@@ -162,6 +162,16 @@ impl Registry {
         (answer.status == 200).then_some(answer.body)
     }
 
+    /// The files of all blobs, each in a folder that is called by its digest.
+    pub fn blobs(&self) -> Vec<PathBuf> {
+        let entries = |folder: &Path| {
+            let entries = fs::read_dir(folder).expect("a directory");
+            entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+        };
+        let shards = entries(&self.storage.join("docker/registry/v2/blobs/sha256"));
+        shards.iter().flat_map(|shard| entries(shard)).map(|blob| blob.join("data")).collect()
+    }
+
     /// Changes a blob on the registry's disk by flipping one bit in its middle. The registry sends it as it is.
     pub fn damage(&self, hex: &str) {
         let path = self.storage.join(format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
