@@ -32,7 +32,7 @@ lint: ## formatting, clippy, the house rules, scripts
 deny: ## licences, banned crates, sources (hack/deny --advisories: these too)
 	@hack/deny
 
-bench: ## first byte, throughput against nginx, requests a second, memory
+bench: ## first byte, throughput against nginx, requests a second, memory, Secure Boot
 	@hack/setup test
 	@cargo build --release --locked --quiet
 	@hack/bench

@@ -31,12 +31,14 @@ class Factory:
 
     `release` is a directory of OCI layouts, `key` the public half of what they are signed with,
     `home` a directory for configuration, store and log. Metrics are off without a port for them.
+    With `secure_boot` it signs, with keys that it makes there.
     """
 
-    def __init__(self, release, key, home, port=None, metrics_port=None):
+    def __init__(self, release, key, home, port=None, metrics_port=None, secure_boot=False):
         self.release, self.key, self.home = Path(release), Path(key), Path(home)
         self.port = port or free_port()
         self.metrics_port = metrics_port
+        self.secure_boot = secure_boot
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.home / "image-factory.log"
         self.process = None
@@ -77,7 +79,15 @@ class Factory:
                 '# the fixture is signed with a key, not by an identity\n'
                 '[containerSignature]\npublicKeyFile = {key}\nsubjectRegExp = ""\n\n'
                 '[store]\npath = {store}\n\n'
-                '[metrics]\naddr = {metrics}\n').format(**quoted)
+                '[metrics]\naddr = {metrics}\n').format(**quoted) + self.keys()
+
+    def keys(self):
+        """Settings of new keys for Secure Boot, as the program prints them behind the names of its files."""
+        if not self.secure_boot:
+            return ""
+        told = subprocess.run([program(), "secureboot", "generate-keys", self.home / "keys"],
+                              check=True, stdout=subprocess.PIPE, text=True).stdout
+        return told[told.index("\n[secureBoot]"):]
 
     def wait_until_ready(self):
         started = time.monotonic()
