@@ -99,11 +99,31 @@ pub(super) struct SectionHasher {
     sha512: Sha512,
 }
 
+/// Length from which on a piece is worth threads of its own.
+const WORTH_THREADS: usize = 128 << 10;
+
 impl SectionHasher {
     pub fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        self.sha384.update(bytes);
-        self.sha512.update(bytes);
+        self.update_beside(bytes, || {});
+    }
+
+    /// Takes a piece while something else is done with it. The two long hashes take twice as long as everything
+    /// else, and nothing is sent to whoever waits for the image before it is signed.
+    pub fn update_beside(&mut self, bytes: &[u8], other: impl FnOnce()) {
+        let Self { sha256, sha384, sha512 } = self;
+        if bytes.len() < WORTH_THREADS {
+            other();
+            sha256.update(bytes);
+            sha384.update(bytes);
+            sha512.update(bytes);
+            return;
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| sha384.update(bytes));
+            scope.spawn(|| sha512.update(bytes));
+            other();
+            sha256.update(bytes);
+        });
     }
 
     pub fn finish(self) -> SectionDigests {

@@ -118,8 +118,7 @@ impl SigningPass<'_> {
             let mut hasher = SectionHasher::default();
             let hash = &mut self.hash;
             file.visit(content.start, content.end, blobs, &mut |bytes| {
-                hash.update(bytes);
-                hasher.update(bytes);
+                hasher.update_beside(bytes, || hash.update(bytes));
             })?;
             self.done = self.done.max(content.end);
             digests.push((section.name, hasher.finish()));

@@ -118,6 +118,24 @@ fn measuring_reads_zeros_and_blobs_alike() {
 }
 
 #[test]
+fn pieces_of_any_length_are_measured_alike() {
+    use sha2::Digest as _;
+
+    let bytes = noise(3_000_000, 7);
+    let whole = pcr::SectionDigests::of(&bytes);
+    assert_eq!(whole.get(Bank::Sha256), &sha2::Sha256::digest(&bytes)[..]);
+    assert_eq!(whole.get(Bank::Sha384), &sha2::Sha384::digest(&bytes)[..]);
+    assert_eq!(whole.get(Bank::Sha512), &sha2::Sha512::digest(&bytes)[..]);
+    for len in [1000, 128 << 10, (128 << 10) + 1, 1 << 20] {
+        let (mut hasher, mut beside) = (pcr::SectionHasher::default(), Vec::new());
+        for piece in bytes.chunks(len) {
+            hasher.update_beside(piece, || beside.extend_from_slice(piece));
+        }
+        assert_eq!((hasher.finish(), beside.len()), (whole, bytes.len()), "pieces of {len}");
+    }
+}
+
+#[test]
 fn a_uki_can_be_taken_apart() {
     let mut blobs = MemoryBlobs::new();
     let parts = toy(&mut blobs);
