@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use factory_formats::layout::{Cursor, Layout, Piece};
 use futures_util::Stream;
 use tokio::task::JoinHandle;
 
+use crate::lock::lock;
 use crate::workers::Workers;
 
 /// Bytes of one piece. Two of them are under way per client: one being sent, one being read.
@@ -34,12 +35,12 @@ const KEEP_FREE: usize = 32;
 
 impl Buffers {
     fn take(&self) -> Box<[u8]> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = lock(&self.free).pop();
         free.unwrap_or_else(|| vec![0; PIECE].into_boxed_slice())
     }
 
     fn give_back(&self, buffer: Box<[u8]>) {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = lock(&self.free);
         if free.len() < KEEP_FREE {
             free.push(buffer);
         }

@@ -9,7 +9,7 @@ mod leg;
 mod publish;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::asset::{AssetPath, FactoryIdentity, asset_key};
@@ -22,6 +22,7 @@ use self::leg::Leg;
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
 use crate::keeper::Keeper;
+use crate::lock::lock;
 use crate::parts::{Hashes, PartBuilder};
 use crate::planner::{PlanAsset, Planned};
 use crate::stream::Buffers;
@@ -108,7 +109,7 @@ pub(crate) struct Damaged(Mutex<HashSet<Digest>>);
 
 impl Damaged {
     fn lock(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn note(&self, digest: Digest) {

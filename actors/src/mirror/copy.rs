@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::plan::Wanted;
 use super::{Mirror, MirrorError, Report};
+use crate::lock::lock;
 
 /// Attempts for one blob.
 const ATTEMPTS: u32 = 4;
@@ -206,7 +207,7 @@ impl<'a> Copier<'a> {
     async fn copy_blob(&self, to: Place<'_>, blob: &Descriptor) -> Result<(), MirrorError> {
         let key = (to.repository.clone(), blob.digest);
         let cell = {
-            let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut blobs = lock(&self.blobs);
             Arc::clone(blobs.entry(key).or_default())
         };
         cell.get_or_try_init(|| self.send_blob(to, blob)).await?;

@@ -16,7 +16,7 @@ mod signature;
 mod signed;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{
@@ -46,6 +46,7 @@ pub use self::signed::{
 };
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
+use crate::lock::lock;
 use crate::workers::{Crashed, Workers};
 
 /// Why a part could not be built.
@@ -209,7 +210,7 @@ impl<K: PartKind> Handler<Envelope<BuildPart<K>>> for PartBuilder<K> {
 impl<K: PartKind> State<K> {
     /// A description in memory whose blobs are all still there.
     fn recall(&self, key: &RecordKey) -> Option<Arc<K::Value>> {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = lock(&self.remembered);
         let entry = remembered.get(key)?;
         // Taking the lease marks the blobs as used; the planner takes its own for the download.
         if self.bench.store.lease(&entry.blobs).is_ok() {
@@ -220,7 +221,7 @@ impl<K: PartKind> State<K> {
     }
 
     fn remember(&self, key: RecordKey, value: &Arc<K::Value>, blobs: Vec<Digest>) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = lock(&self.remembered);
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
         }

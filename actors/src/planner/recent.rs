@@ -1,9 +1,10 @@
 //! Plans made recently, so that ranges and repeated downloads are not planned again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{PlanAsset, PlannedAsset};
+use crate::lock::lock;
 
 /// Bytes that remembered plans may hold inline. A plan of a disk has some hundred kilobytes.
 const MAX_BYTES: usize = 48 << 20;
@@ -63,7 +64,7 @@ impl Recent {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

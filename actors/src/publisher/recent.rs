@@ -1,13 +1,14 @@
 //! Images published recently, so that a pull is not planned anew with every request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use factory_domain::TalosVersion;
 use factory_formats::Digest;
 
 use super::published::Published;
 use super::{InstallerRepository, Want};
+use crate::lock::lock;
 
 /// Images remembered. One has some twenty kilobytes of documents.
 const MAX_IMAGES: usize = 1024;
@@ -61,7 +62,7 @@ impl Recent {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Schematics in memory: those seen, bounded by number and bytes, and for a while those that are not there.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use factory_domain::ports::Clock;
 use factory_domain::schematic::SchematicId;
 
 use super::Stored;
+use crate::lock::lock;
 
 /// What may be kept in memory.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +121,7 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `SignatureVerifier`: decides whether a source image may be trusted, and remembers what it accepted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use actix::{Actor, Context, Handler};
 use factory_domain::ports::{Repository, SignatureCheck, Verified, VerifyError};
@@ -9,6 +9,7 @@ use factory_formats::Digest;
 
 use crate::ask::{Ask, Envelope};
 use crate::flights::Flights;
+use crate::lock::lock;
 use crate::workers::{Crashed, Workers};
 
 /// Asks whether an image may be trusted. Sent by the source fetcher before it fetches anything of the image.
@@ -74,7 +75,7 @@ impl Handler<Envelope<VerifyImage>> for SignatureVerifier {
 
     fn handle(&mut self, envelope: Envelope<VerifyImage>, ctx: &mut Context<Self>) {
         let image = envelope.message.clone();
-        let known = self.state.accepted.lock().unwrap_or_else(PoisonError::into_inner).get(&image).cloned();
+        let known = lock(&self.state.accepted).get(&image).cloned();
         if let Some(verified) = known {
             return envelope.answer(Ok(verified));
         }
@@ -91,7 +92,7 @@ impl Handler<Envelope<VerifyImage>> for SignatureVerifier {
                 tracing::warn!(repository = %image.repository, digest = %image.digest, %error, "not accepted");
             })?;
             tracing::info!(repository = %image.repository, digest = %image.digest, method = verified.method, "verified");
-            let mut accepted = accepted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut accepted = lock(&accepted);
             if accepted.len() >= MAX_REMEMBERED {
                 accepted.clear();
             }
