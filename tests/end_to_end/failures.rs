@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::replicas::{with_installers, with_key};
 use crate::support::fixture::NEWEST;
 use crate::support::process::wait_for;
 use crate::support::tools::{says, text};
@@ -197,8 +196,8 @@ impl Pair {
 fn either_factory_is_killed_while_bucket_and_registry_fail() {
     let (Some(fixture), Some(bucket)) = (Fixture::find(), Bucket::start()) else { return };
     let (registry, home) = (Registry::empty(), tempfile::tempdir().unwrap());
-    let config = with_key(bucket.used_by(Config::on_layouts(&fixture)), home.path());
-    let config = with_installers(config, &registry);
+    let config = bucket.used_by(Config::on_layouts(&fixture)).with_key(home.path());
+    let config = config.with_installers(&registry);
     let homes = ["a", "b"].map(|name| home.path().join(name));
     let (known, seen, said) = (Vec::new(), Default::default(), Said::default());
     let mut pair = Pair { config, homes, bucket, registry, known, seen, said };
@@ -220,6 +219,7 @@ fn either_factory_is_killed_while_bucket_and_registry_fail() {
                 pair.registry.stop();
             }
             moments.pass(1000);
+            assert!(killed.process.runs(), "it has ended by itself:\n{}", killed.process.tail());
             killed.process.kill();
             pair.answers_on(survivor, other, outage);
             pair.take(busy.join().unwrap());

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use crate::EXTENDED;
-use crate::replicas::with_key;
 use crate::support::bucket::replace;
 use crate::support::fixture::NEWEST;
 use crate::support::{Bucket, Config, Fixture, Server, Unconditional};
@@ -36,7 +35,7 @@ fn says_its_index(server: &Server, image: &str, schematic: &str, index: &str) ->
 fn forged_and_moved_records_are_not_used() {
     let (Some(fixture), Some(bucket)) = (Fixture::find(), Bucket::start()) else { return };
     let home = tempfile::tempdir().unwrap();
-    let config = with_key(bucket.used_by(Config::on_layouts(&fixture)), home.path());
+    let config = bucket.used_by(Config::on_layouts(&fixture)).with_key(home.path());
     let start = |name: &str| Server::start(&config, &home.path().join(name));
     let first = start("a");
     let schematic = first.client.schematic(EXTENDED);
@@ -79,7 +78,7 @@ fn with_another_byte(record: &[u8]) -> Vec<u8> {
 fn a_bucket_without_conditional_writes_will_do() {
     let (Some(fixture), Some(bucket)) = (Fixture::find(), Bucket::start()) else { return };
     let (before, home) = (Unconditional::before(&bucket), tempfile::tempdir().unwrap());
-    let config = with_key(before.used_by(Config::on_layouts(&fixture)), home.path());
+    let config = before.used_by(Config::on_layouts(&fixture)).with_key(home.path());
     let start = |name: &str| Server::start(&config, &home.path().join(name));
     let (first, second) = (start("a"), start("b"));
     let schematic = first.client.schematic(EXTENDED);

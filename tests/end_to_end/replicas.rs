@@ -1,7 +1,6 @@
 //! Do factories that share places show the same?
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::support::fixture::NEWEST;
@@ -12,27 +11,11 @@ use crate::{EMPTY, EXTENDED};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// The same key for all factories of a test.
-pub fn with_key(config: Config, home: &Path) -> Config {
-    let key = home.join("shared.key");
-    let made = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", text(&key)];
-    success("openssl", "openssl", &made);
-    config.set("cache.signingKeyPath", text(&key))
-}
-
-/// Installers are kept in this registry.
-pub fn with_installers(config: Config, registry: &Registry) -> Config {
-    config
-        .set("artifacts.installer.internal.registry", registry.address.as_str())
-        .set("artifacts.installer.internal.namespace", "site/installers")
-        .set("artifacts.installer.internal.insecure", true)
-}
-
 #[test]
 fn installers_are_pushed_and_pulled_from_a_registry() {
     let Some(fixture) = Fixture::find() else { return };
     let (mut registry, home) = (Registry::empty(), tempfile::tempdir().unwrap());
-    let config = with_installers(with_key(Config::on_layouts(&fixture), home.path()), &registry);
+    let config = Config::on_layouts(&fixture).with_key(home.path()).with_installers(&registry);
     let config = config
         .set("artifacts.schematic.registry", registry.address.as_str())
         .set("artifacts.schematic.insecure", true);
@@ -94,7 +77,7 @@ fn assets_in_a_registry_stand_in_for_a_source_that_is_down() {
     let Some(fixture) = Fixture::find() else { return };
     let (cache, home) = (Registry::empty(), tempfile::tempdir().unwrap());
     let mut source = Registry::with_fixture(&fixture);
-    let config = with_key(Config::on_registry(&source, &fixture), home.path());
+    let config = Config::on_registry(&source, &fixture).with_key(home.path());
     let config = config
         .set("cache.oci.registry", cache.address.as_str())
         .set("cache.oci.insecure", true)
@@ -117,7 +100,7 @@ fn assets_in_a_registry_stand_in_for_a_source_that_is_down() {
     // With another key nothing of it counts.
     let other = home.path().join("other");
     fs::create_dir_all(&other).unwrap();
-    let stranger = Server::launch(&with_key(config, &other), &home.path().join("c"));
+    let stranger = Server::launch(&config.with_key(&other), &home.path().join("c"));
     assert_eq!(stranger.client.get(&path).status, 503);
     // Other bytes in the registry are noticed before the last of them is sent.
     cache.damage(&whole.0);

@@ -1,7 +1,6 @@
 //! Do things live where the operator wants them, and is nothing lost or wrong when such a place fails or lies?
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::support::bucket::replace;
@@ -23,17 +22,6 @@ fn on_registry(config: Config, registry: &Registry) -> Config {
     config
         .set("artifacts.schematic.registry", registry.address.as_str())
         .set("artifacts.schematic.insecure", true)
-}
-
-/// A key that several factories sign with.
-fn with_key(config: Config, home: &Path) -> Config {
-    let key = home.join("shared.key");
-    if !key.exists() {
-        // The first factory of a site makes it.
-        let first = Server::start(&config, &home.join("first"));
-        fs::copy(first.store.join("signing.key"), &key).unwrap();
-    }
-    config.set("cache.signingKeyPath", key.to_str().unwrap())
 }
 
 #[test]
@@ -147,7 +135,7 @@ fn assets_come_out_of_a_bucket_and_through_a_cdn() {
     assert_eq!(named.header("content-disposition"), "attachment; filename=\"my file.iso\"");
 
     let mut cdn = Cdn::before(&bucket);
-    let server = Server::start(&cdn.used_by(with_key(config, home.path())), &home.path().join("b"));
+    let server = Server::start(&cdn.used_by(config.with_key(home.path())), &home.path().join("b"));
     let location = redirected(&server, &path);
     assert!(location.starts_with(&format!("http://{}/blobs/sha256/", cdn.address)), "{location}");
     assert_eq!(elsewhere.digest(&location), whole);
@@ -219,7 +207,7 @@ fn a_source_that_is_down_is_stood_in_for() {
     let (Some(fixture), Some(mut bucket)) = (Fixture::find(), Bucket::start()) else { return };
     let home = tempfile::tempdir().unwrap();
     let mut registry = Registry::with_fixture(&fixture);
-    let config = with_key(bucket.used_by(Config::on_registry(&registry, &fixture)), home.path());
+    let config = bucket.used_by(Config::on_registry(&registry, &fixture)).with_key(home.path());
     let server = Server::start(&config, &home.path().join("a"));
     let schematic = server.client.schematic(EXTENDED);
     let path = Server::image(&schematic, NEWEST, ASSET);

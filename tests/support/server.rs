@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::Client;
 use super::process::{Process, free_port, wait_for};
+use super::tools::{success, text};
 use super::{Fixture, Registry};
 
 /// The program under test.
@@ -76,6 +77,21 @@ impl Config {
     pub fn set_top(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.settings.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// A new key in `home`, the same for all factories with this configuration.
+    pub fn with_key(self, home: &Path) -> Self {
+        let key = home.join("shared.key");
+        let made = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", text(&key)];
+        success("openssl", "openssl", &made);
+        self.set("cache.signingKeyPath", text(&key))
+    }
+
+    /// Installers are kept in this registry.
+    pub fn with_installers(self, registry: &Registry) -> Self {
+        self.set("artifacts.installer.internal.registry", registry.address.as_str())
+            .set("artifacts.installer.internal.namespace", "site/installers")
+            .set("artifacts.installer.internal.insecure", true)
     }
 
     /// The configuration as a file.

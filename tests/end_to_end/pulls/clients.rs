@@ -113,11 +113,12 @@ fn pulls_work(places: Places) {
             "{pulls:?}"
         );
     }
-    if matches!(places, Places::Bucket | Places::Cdn) {
-        wait_for("a copy in the bucket", SOON, || {
+    if let Some(elsewhere) = &site.elsewhere {
+        let location = wait_for("a copy in the bucket", SOON, || {
             let answer = site.server.client.ask("GET", &path, &[("range", "bytes=0-0")]);
-            (answer.status == 302).then_some(())
+            (answer.status == 302).then(|| answer.header("location").to_owned())
         });
+        assert!(location.starts_with(&format!("http://{elsewhere}/")), "{location}");
         curl_downloads(&site, "metal-amd64-uki.efi");
     }
 }

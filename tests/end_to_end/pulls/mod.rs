@@ -30,6 +30,8 @@ struct Site {
     schematic: String,
     home: tempfile::TempDir,
     registry: Option<Registry>,
+    /// `host:port` to which clients are sent for assets.
+    elsewhere: Option<String>,
     _bucket: Option<Bucket>,
     _cdn: Option<Cdn>,
 }
@@ -43,7 +45,7 @@ impl Site {
             Places::Embedded => {}
             Places::Registry => {
                 let at = Registry::empty();
-                config = in_registry(config, &at.address);
+                config = in_registry(config, &at);
                 registry = Some(at);
             }
             Places::Bucket | Places::Cdn => {
@@ -57,10 +59,13 @@ impl Site {
                 bucket = Some(at);
             }
         }
+        let elsewhere =
+            cdn.as_ref().map(|cdn| &cdn.address).or(bucket.as_ref().map(|bucket| &bucket.address));
+        let elsewhere = elsewhere.cloned();
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let server = Server::start(&config, &home.path().join("factory"));
         let schematic = server.client.schematic(EXTENDED);
-        Some(Self { server, schematic, home, registry, _bucket: bucket, _cdn: cdn })
+        Some(Self { server, schematic, home, registry, elsewhere, _bucket: bucket, _cdn: cdn })
     }
 
     /// `host:port/image/schematic`.
@@ -86,12 +91,14 @@ impl Site {
     }
 }
 
-fn in_registry(config: Config, address: &str) -> Config {
-    let config = config.set("artifacts.schematic.registry", address).set("cache.oci.registry", address);
-    let mut config = config.set("artifacts.schematic.insecure", true).set("cache.oci.insecure", true);
-    for side in ["internal", "external"] {
-        let key = |name: &str| format!("artifacts.installer.{side}.{name}");
-        config = config.set(&key("registry"), address).set(&key("namespace"), "site/installers");
-    }
-    config.set("artifacts.installer.internal.insecure", true)
+fn in_registry(config: Config, registry: &Registry) -> Config {
+    let address = registry.address.as_str();
+    config
+        .set("artifacts.schematic.registry", address)
+        .set("artifacts.schematic.insecure", true)
+        .set("cache.oci.registry", address)
+        .set("cache.oci.insecure", true)
+        .with_installers(registry)
+        .set("artifacts.installer.external.registry", address)
+        .set("artifacts.installer.external.namespace", "site/installers")
 }

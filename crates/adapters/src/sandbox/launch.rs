@@ -139,7 +139,7 @@ impl Launcher<'_> {
 /// for the case that nobody does, and must not come first, however many threads are at work.
 fn processor_seconds(time: Duration) -> u64 {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    (time.as_secs() + 2).saturating_mul(cores)
+    time.as_secs().saturating_add(2).saturating_mul(cores)
 }
 
 fn become_nobody(command: &mut Command) {
